@@ -1,0 +1,1097 @@
+"""Turn recorded runs into text: one run as a report, several as a comparison.
+
+    python summarize.py run.json               a report
+    python summarize.py a.json b.json          one table, shared histogram edges, the ratio
+    python loadgen.py -o - URL | python summarize.py
+    python summarize.py --claims results       the table of claims, in Markdown
+    python summarize.py --claims results --check README.md
+
+As a library: ``from summarize import Run, report, compare``. This module owns the
+records (`Run`, `Result`), the statistics of a verdict and every text that is printed.
+It touches no network. Times are seconds and sizes bytes unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
+
+WIDTH = 79
+PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
+SAMPLES_BEYOND = 10  # a percentile with fewer samples beyond it is not shown
+CONFIDENCE = 0.95
+
+Json = dict[str, Any]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, as all errors of this project are."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help shows how\n")
+
+
+class Unreadable(Exception):
+    """An input that is not what it should be; the message is one line for the reader."""
+
+
+# ---- Histogram -----------------------------------------------------------------------
+
+LONGEST_NS = 3600 * 10**9
+_HALF_BITS = 10  # three digits: 2048 sub-buckets, of which the upper 1024 are new each time
+
+
+@cache
+def _layout(counts_len: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest value and width, in ns, of each slot of an HdrHistogram with three digits."""
+    slots = np.arange(counts_len, dtype=np.int64)
+    bucket = np.maximum((slots >> _HALF_BITS) - 1, 0)
+    sub = np.where(
+        slots < 2 << _HALF_BITS, slots, (slots & (1 << _HALF_BITS) - 1) + (1 << _HALF_BITS)
+    )
+    return sub << bucket, np.int64(1) << bucket
+
+
+class Histogram:
+    """Durations from 1 ns to 1 h at three significant digits, as an HdrHistogram.
+
+    Recording is in bulk, because one call a value costs more than the request it times.
+    """
+
+    def __init__(self, hdr: HdrHistogram | None = None) -> None:
+        self.hdr = hdr or HdrHistogram(1, LONGEST_NS, 3)
+        self.counts: NDArray[np.int64] = np.frombuffer(self.hdr.counts, dtype=np.int64)
+
+    @classmethod
+    def of_seconds(cls, values_s: Iterable[float]) -> Histogram:
+        histogram = cls()
+        histogram.record(np.rint(np.fromiter(values_s, float) * 1e9).astype(np.int64))
+        return histogram
+
+    def record(self, values_ns: NDArray[np.int64]) -> None:
+        """Add values, shape (n,), in ns; what is beyond 1 ns or 1 h is counted at that end."""
+        if not len(values_ns):
+            return
+        values = np.clip(values_ns, 1, LONGEST_NS)
+        bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
+        bucket = np.maximum(bits - 1 - _HALF_BITS, 0)
+        slots = (bucket << _HALF_BITS) + (values >> bucket)
+        self.counts += np.bincount(slots, minlength=len(self.counts))
+        self.hdr.total_count += len(values)
+        self.hdr.min_value = min(self.hdr.min_value, int(values.min()))
+        self.hdr.max_value = max(self.hdr.max_value, int(values.max()))
+
+    def add(self, other: Histogram) -> None:
+        """Merge exactly: the counts of `other` are added slot by slot."""
+        self.hdr.add(other.hdr)
+
+    @property
+    def count(self) -> int:
+        return int(self.hdr.total_count)
+
+    def summary_s(self) -> dict[str, float | None]:
+        """Min, mean, stdev, percentiles and max in seconds.
+
+        A percentile beyond which lie fewer than ten samples is None, and so is every
+        figure of an empty histogram.
+        """
+        keys = ["min", "mean", "stdev", *(f"p{p:g}" for p in PERCENTILES), "max"]
+        if not self.count:
+            return dict.fromkeys(keys)
+        lowest, width = _layout(len(self.counts))
+        middles = lowest + (width - 1) / 2
+        mean = float(self.counts @ middles) / self.count
+        spread = math.sqrt(float(self.counts @ (middles - mean) ** 2) / self.count)
+        percentiles = [self.percentile_s(p) for p in PERCENTILES]
+        lo, hi = self.hdr.min_value / 1e9, self.hdr.max_value / 1e9
+        return dict(zip(keys, [lo, mean / 1e9, spread / 1e9, *percentiles, hi], strict=True))
+
+    def percentile_s(self, percentile: float) -> float | None:
+        """The value in seconds that `percentile` % of the samples do not exceed, or None."""
+        if self.count * (100 - percentile) / 100 < SAMPLES_BEYOND - 1e-9:
+            return None
+        rank = max(1, math.ceil(self.count * percentile / 100 - 1e-9))
+        slot = int(np.searchsorted(np.cumsum(self.counts), rank))
+        lowest, width = _layout(len(self.counts))
+        return min(float(lowest[slot] + width[slot] - 1), float(self.hdr.max_value)) / 1e9
+
+    def between(self, edges_s: Sequence[float]) -> list[int]:
+        """How many samples lie from each edge to the next (lower edge included)."""
+        lowest, width = _layout(len(self.counts))
+        cuts = np.searchsorted(lowest + (width - 1) / 2, np.asarray(edges_s) * 1e9)
+        totals = np.concatenate([[0], np.cumsum(self.counts)])
+        return [int(n) for n in np.diff(totals[cuts])]
+
+    def encode(self) -> str:
+        return str(self.hdr.encode().decode())
+
+    @classmethod
+    def decode(cls, text: str) -> Histogram:
+        """Read HdrHistogram V2 base64. Raises Unreadable when it is something else."""
+        histogram = cls()
+        try:
+            histogram.hdr.decode_and_add(text)
+        except Exception as error:  # hdrhistogram raises struct, zlib, base64 and its own errors
+            raise Unreadable(f"not an HdrHistogram: {error}") from error
+        return histogram
+
+
+# ---- Records -------------------------------------------------------------------------
+
+RECORDED = ("latency_s", "service_s", "send_lag_s", "failed_s")
+T = TypeVar("T")
+
+
+def _from_json(cls: type[T], data: Json) -> T:
+    """Make a dataclass from its JSON form; keys it does not know are left alone."""
+    known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}  # type: ignore[attr-defined]
+    try:
+        return cls(**known)
+    except TypeError as error:
+        raise Unreadable(f"not a whole {cls.__name__} record: {error}") from error
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One run of load on one server: what was asked, what came back, what it cost.
+
+    `requests` = `ok` + `failed` + `unfinished`, always. `latency_s` counts from the moment
+    a request was due, `service_s` from its sending, `send_lag_s` is the difference; all
+    three are of the `ok` ones. `histograms` holds the same three and that of the failures,
+    `failed_s`, in ns.
+    """
+
+    name: str
+    started: str
+    elapsed_s: float
+    load: Json
+    ok: int
+    failed: int
+    unfinished: int
+    statuses: dict[str, int]
+    errors: dict[str, int]
+    histograms: dict[str, Histogram]
+    series: list[Json] = field(default_factory=list)
+    connections: Json = field(default_factory=dict)
+    client: Json = field(default_factory=dict)
+    server: Json | None = None
+    validity: Json = field(default_factory=dict)
+    environment: Json = field(default_factory=dict)
+    bytes_received: int = 0
+    interrupted: bool = False
+
+    FORMAT = "loadgen-run/1"
+
+    @property
+    def requests(self) -> int:
+        return self.ok + self.failed + self.unfinished
+
+    @property
+    def throughput(self) -> float:
+        """Successes a second of the measured window."""
+        return self.ok / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def latency_s(self) -> dict[str, float | None]:
+        return self.histograms["latency_s"].summary_s()
+
+    @property
+    def server_cpu_us(self) -> float | None:
+        """The server's CPU time for an answered request, in µs."""
+        if self.server is None or not self.ok + self.failed:
+            return None
+        return float(self.server["cpu_s"]) / (self.ok + self.failed) * 1e6
+
+    def to_json(self) -> Json:
+        data = {"format": self.FORMAT, **{k: getattr(self, k) for k in self.__dataclass_fields__}}
+        data |= {"requests": self.requests, "throughput": self.throughput}
+        data |= {key: self.histograms[key].summary_s() for key in RECORDED}
+        data["histograms"] = {key: h.encode() for key, h in self.histograms.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: Json) -> Run:
+        try:
+            histograms = {k: Histogram.decode(v) for k, v in data["histograms"].items()}
+            for key, histogram in histograms.items():
+                if histogram.count:  # the encoded form keeps both ends to three digits only
+                    histogram.hdr.min_value = round(data[key]["min"] * 1e9)
+                    histogram.hdr.max_value = round(data[key]["max"] * 1e9)
+            run = _from_json(cls, data | {"histograms": histograms})
+            if data["requests"] != run.requests:
+                raise Unreadable("requests is not ok + failed + unfinished")
+            return run
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Unreadable(f"not a whole Run record: {error!r}") from error
+
+    def save(self, path: Path) -> None:
+        write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
+
+
+def merge(runs: Sequence[Run]) -> Run:
+    """Rounds of the same load as one run: counts and times added, histograms merged exactly."""
+    first = runs[0]
+    histograms = {key: Histogram() for key in RECORDED}
+    for run in runs:
+        for key, histogram in run.histograms.items():
+            histograms[key].add(histogram)
+    client = _added([run.client for run in runs])
+    elapsed_s, count = sum(run.elapsed_s for run in runs), sum(run.requests for run in runs)
+    client["busy"] = client["cpu_s"] / elapsed_s
+    client["cpu_us_per_request"] = client["cpu_s"] / max(count, 1) * 1e6
+    reasons = list(dict.fromkeys(r for run in runs for r in run.validity["reasons"]))
+    return Run(
+        name=first.name,
+        started=first.started,
+        elapsed_s=elapsed_s,
+        load=first.load,
+        ok=sum(run.ok for run in runs),
+        failed=sum(run.failed for run in runs),
+        unfinished=sum(run.unfinished for run in runs),
+        statuses=dict(sum((Counter(run.statuses) for run in runs), Counter())),
+        errors=dict(sum((Counter(run.errors) for run in runs), Counter())),
+        histograms=histograms,
+        connections=_added([run.connections for run in runs]),
+        client=client,
+        server=_added([run.server for run in runs if run.server]) or None,
+        validity={"verdict": "SUSPECT" if reasons else "VALID", "reasons": reasons},
+        environment=first.environment,
+        bytes_received=sum(run.bytes_received for run in runs),
+    )
+
+
+def _added(parts: Sequence[Json]) -> Json:
+    """Accounts of several rounds as one: `opened` and cpu_s add up, of the rest the largest."""
+    added: Json = {}
+    for key in parts[0] if parts else ():
+        values = [part[key] for part in parts if part[key] is not None]
+        total = sum if key in ("opened", "cpu_s", "listen_overflows") else max
+        numbers = [v for v in values if isinstance(v, int | float)]
+        added[key] = total(numbers) if numbers else (values or [None])[0]
+    return added
+
+
+@dataclass(kw_only=True)
+class Result:
+    """A comparison in rounds, and the verdict of the claim it was made for, if there is one.
+
+    `arms` maps a name to {command, run, rounds, …}; `ratios` and `evidence` are what was
+    found, `verdict` what follows by the rule, `reasons` why there is none, `then` the same
+    for the versions the claim was made about.
+    """
+
+    name: str
+    title: str
+    claim: str = ""
+    source: str = ""
+    expect: str = ""
+    started: str
+    elapsed_s: float = 0.0
+    mode: str = "plain"
+    load: Json = field(default_factory=dict)
+    arms: dict[str, Json] = field(default_factory=dict)
+    ratios: list[Json] = field(default_factory=list)
+    evidence: list[Json] = field(default_factory=list)
+    rule: str = ""
+    verdict: str = ""
+    then: str = ""
+    reasons: list[str] = field(default_factory=list)
+    cause: list[str] = field(default_factory=list)
+    environment: Json = field(default_factory=dict)
+
+    FORMAT = "loadgen-result/1"
+
+    def to_json(self) -> Json:
+        arms = {n: a | {"run": a["run"] and a["run"].to_json()} for n, a in self.arms.items()}
+        fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        return {"format": self.FORMAT, **fields, "arms": arms}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Result:
+        result = _from_json(cls, data)
+        for arm in result.arms.values():
+            arm["run"] = arm["run"] and Run.from_json(arm["run"])
+        return result
+
+    def save(self, path: Path) -> None:
+        write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
+
+
+class Output:
+    """Where a record goes: a file, standard output ("-") or nowhere (None).
+
+    Made before anything is measured. Raises OSError when the file cannot be written.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        self.is_stdout = name == "-"
+        self.path = Path(name) if name and not self.is_stdout else None
+        if self.path:
+            if self.path.is_dir():
+                raise IsADirectoryError(f"{self.path} is a folder: name a file in it")
+            if not os.access(self.path.parent, os.W_OK):
+                raise PermissionError(f"{self.path.parent} is no folder that can be written to")
+
+    def write(self, record: Run | Result) -> None:
+        if self.path:
+            record.save(self.path)
+        elif self.is_stdout:
+            print(json.dumps(record.to_json()))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all: to a temporary name beside it, then renamed."""
+    path = Path(path)
+    mode = path.stat().st_mode if path.exists() else 0o644
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
+    ) as draft:
+        try:
+            draft.write(text)
+            draft.flush()
+            Path(draft.name).chmod(mode & 0o777)
+            Path(draft.name).replace(path)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+
+
+def read(path: Path | None) -> Run | Result:
+    """Read a record from a file, or from standard input. Raises Unreadable with one line."""
+    label = "standard input" if path is None else str(path)
+    try:
+        text = sys.stdin.read() if path is None else path.read_text(encoding="utf-8")
+        data = json.loads(text)
+    except OSError as error:
+        raise Unreadable(f"{label}: {error.strerror}") from error
+    except ValueError as error:
+        raise Unreadable(f"{label}: not JSON ({error}); expected a record of loadgen.py") from error
+    kinds = {Run.FORMAT: Run, Result.FORMAT: Result}
+    kind = kinds.get(data.get("format") if isinstance(data, dict) else "")
+    if kind is None:
+        raise Unreadable(f"{label}: JSON, but no record of loadgen.py (no known `format`)")
+    try:
+        return kind.from_json(data)
+    except Unreadable as error:
+        raise Unreadable(f"{label}: {error}") from error
+
+
+# ---- What decides --------------------------------------------------------------------
+
+REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "REPRODUCED", "NOT REPRODUCED", "INCONCLUSIVE"
+SAME_WITHIN = "inside 0.95 to 1.05"
+METRICS = {
+    "throughput": "",
+    "p50_s": " p50",
+    "p99_s": " p99",
+    "server_cpu_us": " CPU µs a request",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median, and an interval that holds the true one with probability `confidence`."""
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+    rounds: int
+
+    def __str__(self) -> str:
+        low, high = three_digits(self.low), three_digits(self.high)
+        covers = f"{100 * self.confidence:.1f} %"
+        return (
+            f"× {three_digits(self.estimate)} ({low} to {high} at {covers}, {self.rounds} rounds)"
+        )
+
+
+def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+    """The exact order-statistic interval for the median of `values`, shape (n,).
+
+    From the k-th lowest to the k-th highest, with the largest k whose coverage,
+    1 - 2 P(Binomial(n, 1/2) < k), is still at least `confidence`. It assumes nothing of
+    the distribution. None when even k = 1 covers less: 95 % takes six values.
+    Source: David and Nagaraja, Order Statistics, 3rd edition, section 7.1.
+    """
+    n, ordered = len(values), sorted(values)
+    k, coverage, outside = 0, 0.0, 0.0
+    for candidate in range(1, n // 2 + 1):
+        outside += 2 * math.comb(n, candidate - 1) / 2**n
+        if 1 - outside < confidence:
+            break
+        k, coverage = candidate, 1 - outside
+    if not k:
+        return None
+    return Interval(float(np.median(ordered)), ordered[k - 1], ordered[n - k], coverage, n)
+
+
+_TESTS: dict[str, Callable[..., bool]] = {
+    r"> ([\d.]+)": lambda i, a: i.low > a,
+    r"< ([\d.]+)": lambda i, a: i.high < a,
+    r"inside ([\d.]+) to ([\d.]+)": lambda i, a, b: i.low >= a and i.high <= b,
+    r"outside ([\d.]+) to ([\d.]+)": lambda i, a, b: i.high < a or i.low > b,
+    r"overlaps ([\d.]+) to ([\d.]+)": lambda i, a, b: i.low <= b and i.high >= a,
+}
+
+
+def satisfies(interval: Interval, rule: str) -> bool:
+    """Whether the interval keeps `rule`: "> 5" (all of it is above), "< 2", "inside 1.05
+    to 1.5", "outside 2 to 5", "overlaps 24 to 96", or several of them joined by " or ".
+
+    Raises ValueError for anything else.
+    """
+    kept = []
+    for test in rule.split(" or "):
+        found = [(re.fullmatch(pattern, test), check) for pattern, check in _TESTS.items()]
+        matched = [check(interval, *map(float, m.groups())) for m, check in found if m]
+        if not matched:
+            raise ValueError(f"no such rule: {test!r}")
+        kept += matched
+    return any(kept)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A claim about speed: by how much `over` exceeds `under`, round by round."""
+
+    over: str
+    under: str
+    reproduced: str
+    not_reproduced: str
+    metric: str = "throughput"
+
+    @property
+    def rule(self) -> str:
+        return f"{self.reproduced} is reproduced, {self.not_reproduced} is not"
+
+    def verdict(self, interval: Interval) -> str:
+        if satisfies(interval, self.reproduced):
+            return REPRODUCED
+        return NOT_REPRODUCED if satisfies(interval, self.not_reproduced) else INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a control arm shows: `then` where the ratio keeps `when`, else `otherwise`."""
+
+    over: str
+    under: str
+    when: str
+    then: str
+    otherwise: str
+    metric: str = "throughput"
+
+
+def words(interval: Interval) -> str:
+    """What a ratio of throughputs says of the first against the second."""
+    if satisfies(interval, SAME_WITHIN):
+        return "no difference"
+    if satisfies(interval, "> 1"):
+        return "faster"
+    return "slower" if satisfies(interval, "< 1") else "not enough data"
+
+
+def arm(runs: Sequence[Run], **about: Any) -> Json:
+    """An arm of a Result: its rounds as one run, and what the ratios take from each."""
+    rounds = [
+        {
+            "throughput": run.throughput,
+            "p50_s": run.latency_s["p50"],
+            "p99_s": run.latency_s["p99"],
+            "server_cpu_us": run.server_cpu_us,
+            "failed": run.failed,
+        }
+        for run in runs
+    ]
+    return {"command": "", **about, "run": merge(runs), "rounds": rounds}
+
+
+def add_ratio(result: Result, over: str, under: str, metric: str = "throughput") -> Interval | None:
+    """Pair two arms round by round and note the ratio's interval in `result`, if there is one."""
+    pairs = zip(result.arms[over]["rounds"], result.arms[under]["rounds"], strict=True)
+    ratios = [a[metric] / b[metric] for a, b in pairs if a[metric] is not None and b[metric]]
+    if interval := median_interval(ratios):
+        result.ratios.append({"over": over, "under": under, "metric": metric, **vars(interval)})
+    return interval
+
+
+def decide(result: Result, claim: Ratio) -> None:
+    """Reach a verdict by the rule of the claim, unless there is reason to doubt the rounds."""
+    interval = add_ratio(result, claim.over, claim.under, claim.metric)
+    result.rule = claim.rule
+    for name in (claim.over, claim.under):
+        values = [r[claim.metric] or 0.0 for r in result.arms[name]["rounds"]]
+        spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
+        if spread > SPREAD:
+            result.reasons.append(
+                f"{name}: its rounds spread by {percent(spread)}: "
+                "quieten the machine, or use a longer --duration"
+            )
+    if interval is None:
+        result.reasons.append("too few rounds for an interval: use --rounds 6 or more")
+    elif claim.verdict(interval) == INCONCLUSIVE:
+        result.reasons.append("the interval decides neither way: --full gives a narrower one")
+    settled = interval is not None and not result.reasons
+    result.verdict = claim.verdict(interval) if interval and settled else INCONCLUSIVE
+
+
+def explain(result: Result, cause: Cause) -> None:
+    """Say what a control arm shows, where both its arms were run."""
+    if cause.over in result.arms and cause.under in result.arms:
+        interval = add_ratio(result, cause.over, cause.under, cause.metric)
+        if interval:
+            text = cause.then if satisfies(interval, cause.when) else cause.otherwise
+            result.cause.append(text.format(ratio=f"× {three_digits(interval.estimate)}"))
+
+
+CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
+STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
+
+
+def doubts(run: Run, subject: Sequence[str] = ()) -> list[str]:
+    """Why a run should not be believed, a sentence each with its remedy.
+
+    `subject` names what is being studied and so is no fault: "failures", "overflows".
+    """
+    client, found = run.client, []
+    slots = min(run.load["connections"], run.load["requests"] or math.inf)
+    if client["busy"] > CLIENT_BUSY:
+        found.append(
+            f"the client used {percent(client['busy'])} of a core, so it was measured too: "
+            "use fewer connections, or give it a core of its own"
+        )
+    if run.failed > FAILED_SHARE * run.requests and "failures" not in subject:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
+        found.append(
+            f"{run.failed} of {run.requests} requests failed ({kinds}): "
+            "look at the server's own output first"
+        )
+    elif abs(client["in_flight"] / slots - 1) > LITTLE:
+        found.append(
+            f"{client['in_flight']:.1f} of {slots} connections were busy on average (Little's "
+            "law): the client could not keep up, use fewer connections"
+        )
+    if client["listen_overflows"] and "overflows" not in subject:
+        found.append(
+            f"a listen queue overflowed {client['listen_overflows']} times: "
+            "raise the server's backlog, or open fewer connections at once"
+        )
+    if client["steal"] > STEAL_SHARE:
+        found.append(
+            f"the hypervisor took {percent(client['steal'])} of this machine: "
+            "run again when its other guests are quiet"
+        )
+    if client["neighbour_busy"] > NEIGHBOUR_BUSY and run.server:
+        found.append(
+            f"{client['neighbour']} used {percent(client['neighbour_busy'])} of a core: "
+            "close it and run again"
+        )
+    return found
+
+
+def validity(run: Run) -> Json:
+    """VALID, SUSPECT or INVALID, and the reasons."""
+    reasons = doubts(run)
+    if run.interrupted:
+        reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
+    if not run.ok:
+        return {"verdict": "INVALID", "reasons": ["no request was answered as expected", *reasons]}
+    return {"verdict": "SUSPECT" if reasons else "VALID", "reasons": reasons}
+
+
+# ---- Text ----------------------------------------------------------------------------
+
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def three_digits(value: float) -> str:
+    """A number at three significant digits, never in exponent form: 0.0123, 9.91, 196, 7890."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, digits)
+    if rounded and 2 - math.floor(math.log10(abs(rounded))) < digits:  # 9.999 became 10
+        digits -= 1
+    return f"{rounded:.{max(digits, 0)}f}"
+
+
+def unit_of(values_s: Iterable[float | None]) -> tuple[float, str]:
+    """The one unit for a column of durations: the largest in which its smallest is 1 or more."""
+    smallest = min((v for v in values_s if v), default=1.0)
+    return next(((size, name) for size, name in UNITS if smallest >= size), UNITS[-1])
+
+
+def duration(value_s: float | None) -> str:
+    """A duration in the unit that suits it: "102 ms"; None is a dash."""
+    if value_s is None:
+        return "-"
+    size, name = unit_of([value_s])
+    return f"{three_digits(value_s / size)} {name}"
+
+
+def size(value_bytes: float) -> str:
+    """A size in decimal units: "48 MB"."""
+    for power, name in ((9, "GB"), (6, "MB"), (3, "kB")):
+        if value_bytes >= 10**power:
+            return f"{three_digits(value_bytes / 10**power)} {name}"
+    return f"{value_bytes:.0f} bytes"
+
+
+def wrapped(label: str, text: str, indent: int, width: int = WIDTH) -> str:
+    """A label, and beside it a text that keeps to its column over several lines."""
+    lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
+    lead = f"{label:<{indent - 1}} "
+    return lead + f"\n{' ' * indent}".join(lines) if len(lead) == indent else f"{label} {text}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a header; `align` holds < or > for each column."""
+
+    rows: list[list[str]]
+    align: str
+
+    def text(self) -> list[str]:
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        return [
+            "  ".join(f"{c:{a}{w}}" for c, a, w in zip(row, self.align, widths, strict=False))
+            for row in self.rows
+        ]
+
+    def markdown(self) -> list[str]:
+        ruler = ["---" if a == "<" else "--:" for a in self.align[: len(self.rows[0])]]
+        return [f"| {' | '.join(row)} |" for row in [self.rows[0], ruler, *self.rows[1:]]]
+
+
+Block = list[str] | Table
+
+
+def render(blocks: Sequence[Block], markdown: bool = False, indent: int = 0) -> str:
+    """Blocks under each other; in Markdown tables become tables, and the rest is fenced."""
+    parts = []
+    for block in blocks:
+        lines = block if isinstance(block, list) else block.text()
+        if markdown and isinstance(block, Table):
+            lines = block.markdown()
+        elif markdown:
+            lines = ["```text", *lines, "```"]
+        text = "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
+        parts.append(text if markdown else textwrap.indent(text, " " * indent))
+    return "\n\n".join(part for part in parts if part)
+
+
+def edges_s(histograms: Sequence[Histogram], rows: int = 11) -> list[float]:
+    """Round edges that all `histograms` share: linear for a short tail, else logarithmic.
+
+    A tail that is long but thin (under 1 % of the samples) gets a last row of its own,
+    beyond linear edges for all the rest.
+    """
+    summaries = [h.summary_s() for h in histograms if h.count]
+    low = min(s["min"] or 0 for s in summaries)
+    high = max(s["max"] or 0 for s in summaries)
+    bulk = max(s["p99"] or s["max"] or 0 for s in summaries)
+    top = bulk if bulk < high / 2 else high
+    if top > 8 * low:
+        return _logarithmic(low, high)
+    rough = max(top - low, low / 100) / (rows - 2)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.floor(top / step + 1e-9) + 1
+    edges = [n * step for n in range(first, last + 1)]
+    return edges if edges[-1] > high else [*edges, math.inf]
+
+
+def _logarithmic(low: float, high: float) -> list[float]:
+    fine = math.log10(high / low) < 2
+    steps = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if fine else (1.0, 2.0, 5.0)
+    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 2)
+    marks = [s * 10.0**p for p in powers for s in steps]
+    first = max(n for n, mark in enumerate(marks) if mark <= low * 1.0001)
+    last = min(n for n, mark in enumerate(marks) if mark > high)
+    return marks[first : last + 1]
+
+
+def histogram_rows(named: Mapping[str, Histogram]) -> list[str]:
+    """One row for each pair of edges, one column of bars for each histogram."""
+    shown = {name: h for name, h in named.items() if h.count}
+    if not shown:
+        return []
+    edges = edges_s(list(shown.values()))
+    scale, unit = unit_of(edges)
+    marks = [three_digits(e / scale) for e in edges]
+    labels = [f"{a} to {b} {unit}" for a, b in pairwise(marks)]
+    if math.isinf(edges[-1]):
+        labels[-1] = f"over {marks[-2]} {unit}"
+    counts = {name: h.between(edges) for name, h in shown.items()}
+    indent = max(map(len, [*labels, "response time"])) + 2
+    room = (WIDTH - 4 - indent) // len(shown)
+    titles = "".join(f"{name[: room - 2]:<{room}}" for name in shown)
+    lines = [f"{'response time':<{indent}}{titles}"] if len(named) > 1 else []
+    for row, label in enumerate(labels):
+        cells = []
+        for column in counts.values():
+            digits = len(str(max(column)))
+            bar = "■" * round(column[row] / max(column) * (room - digits - 3))
+            tail = f" {column[row]}" if bar else f"{column[row]}"
+            cells.append(f"|{bar}{tail if column[row] else ''}".ljust(room))
+        lines.append(f"{label:<{indent}}{''.join(cells)}".rstrip())
+    return lines
+
+
+def load_line(load: Json) -> str:
+    """What was asked for, in words."""
+    amount = [f"{load['requests']} requests"] if load.get("requests") else []
+    amount += [duration(load["duration_s"])] if load.get("duration_s") else []
+    connections = f"{load['connections']} connections"
+    if not load.get("keepalive", True):
+        connections += ", a new one for each request"
+    loop = f"open loop at {load['rate']:g}/s" if load.get("rate") else "closed loop"
+    return ", ".join([connections, loop, " or ".join(amount), f"{load['client']} client"])
+
+
+def environment_line(environment: Json) -> str:
+    versions = [f"{package} {version}" for package, version in environment["packages"].items()]
+    python, cores = f"Python {environment['python']}", f"{environment['cores']} cores"
+    return ", ".join([*versions, python, environment["cpu"], cores])
+
+
+def report(run: Run, markdown: bool = False) -> str:
+    """One run as text: what was asked, what came back, and whether to believe it."""
+    blocks: list[Block] = [[run.name[:WIDTH], load_line(run.load)], _summary(run)]
+    if run.ok:
+        summary = run.latency_s
+        shown = {k: summary[k] for k in ("min", *(f"p{p:g}" for p in PERCENTILES), "max")}
+        scale, unit = unit_of(shown.values())
+        cells = [
+            [f"  {k}", "-" if v is None else three_digits(v / scale)] for k, v in shown.items()
+        ]
+        bars = histogram_rows({"": run.histograms["latency_s"]})
+        too_few = f"  - fewer than {SAMPLES_BEYOND} samples beyond it"
+        note = [too_few] if None in shown.values() else []
+        blocks += [
+            ["Response time histogram", *(f"  {bar}" for bar in bars)],
+            [f"Latency distribution ({unit})", *Table(cells, "<>").text(), *note],
+        ]
+    for title, counts in (("Status codes", run.statuses), ("Errors", run.errors)):
+        cells = [[f"  {key}", str(n)] for key, n in sorted(counts.items())]
+        blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
+    reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
+    return render([*blocks, [run.validity["verdict"], *reasons]], markdown)
+
+
+def _summary(run: Run) -> list[str]:
+    latency, client, server = run.latency_s, run.client, run.server
+    times = [
+        f"{what} {duration(run.connections[key])}"
+        for what, key in (("DNS", "dns_s"), ("connect", "connect_s"), ("TLS", "tls_s"))
+        if run.connections.get(key)
+    ]
+    facts = {
+        "requests": f"{run.requests}: {run.ok} ok, {run.failed} failed"
+        + f", {run.unfinished} unfinished" * bool(run.unfinished),
+        "elapsed": duration(run.elapsed_s),
+        "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
+        "response time": f"{duration(latency['mean'])} mean, {duration(latency['stdev'])} stdev",
+        "received": size(run.bytes_received),
+        "connections": f"{run.connections['opened']} opened ({', '.join(times)})",
+        "client": f"{three_digits(client['cpu_us_per_request'])} CPU µs a request, "
+        f"{percent(client['busy'])} of a core",
+    }
+    if server:
+        facts["server"] = (
+            f"{three_digits(run.server_cpu_us or 0)} CPU µs a request, "
+            f"{size(server['rss_bytes'])} at its peak, "
+            f"{server['processes']} processes, {server['threads']} threads"
+        )
+    return ["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())]
+
+
+def arm_table(arms: Mapping[str, tuple[Run, float]]) -> Table:
+    """A row of figures for each arm, of its run and its requests/s; one unit a column."""
+    summaries = {name: run.latency_s for name, (run, _) in arms.items()}
+    units = {key: unit_of(s[key] for s in summaries.values()) for key in ("p50", "p99")}
+    rows = [["arm", "requests/s", "p50", "p99", "failed", "CPU µs/req", "RSS"]]
+    for name, (run, throughput) in arms.items():
+        quantiles = [
+            "-" if value is None else f"{three_digits(value / scale)} {unit}"
+            for key, (scale, unit) in units.items()
+            for value in [summaries[name][key]]
+        ]
+        cost = ["-", "-"]
+        if run.server and run.server_cpu_us is not None:
+            cost = [three_digits(run.server_cpu_us), size(run.server["rss_bytes"])]
+        rows.append([name, three_digits(throughput), *quantiles, str(run.failed), *cost])
+    if not any(run.server for run, _ in arms.values()):
+        rows = [row[:-2] for row in rows]
+    return Table(rows, "<>>>>>>")
+
+
+def compare(runs: Sequence[Run], markdown: bool = False) -> str:
+    """Several runs beside each other; the first is the baseline of the ratios.
+
+    A run each has no interval: for that, let loadgen.py run the URLs in rounds.
+    """
+    names = [run.name[:30] for run in runs]
+    labels = [f"{x} ({n})" if names.count(x) > 1 else x for n, x in enumerate(names, 1)]
+    by_label = dict(zip(labels, runs, strict=True))
+    table = arm_table({label: (run, run.throughput) for label, run in by_label.items()})
+    base = runs[0].throughput
+    ratios = [f"× {three_digits(run.throughput / base)}" if base else "-" for run in runs]
+    rows = [[*row, extra] for row, extra in zip(table.rows, ["ratio", *ratios], strict=True)]
+    note = (
+        "The ratio is of one run each, and so has no interval. For one, let loadgen.py "
+        "run both in rounds: python loadgen.py URL_A URL_B"
+    )
+    suspects = [
+        wrapped("  -", f"{label}: {run.validity['verdict']}, {reason}", 4)
+        for label, run in by_label.items()
+        for reason in run.validity["reasons"]
+    ]
+    bars = histogram_rows({label: run.histograms["latency_s"] for label, run in by_label.items()})
+    align = table.align[: len(rows[0]) - 1] + ">"
+    return render([Table(rows, align), bars, [*textwrap.wrap(note, WIDTH), *suspects]], markdown)
+
+
+def report_result(result: Result, markdown: bool = False) -> str:
+    """A comparison or an experiment with its verdict."""
+    width = WIDTH - 4
+    number = result.name.split("_")[0] if result.claim else ""
+    blocks: list[Block] = [_head(result, width)]
+    if result.evidence:
+        rows = [[e["arm"], str(e["status"]), e["answer"]] for e in result.evidence]
+        room = width - max(len(row[0]) for row in rows) - 12
+        rows = [[name, status, textwrap.shorten(text, room)] for name, status, text in rows]
+        blocks.append(Table([["asked", "status", "answer"], *rows], "<><"))
+    measured = {name: a for name, a in result.arms.items() if a["run"]}
+    if measured:
+        figures = {
+            name: (a["run"], float(np.median([r["throughput"] for r in a["rounds"]])))
+            for name, a in measured.items()
+        }
+        notes = [
+            wrapped(name, a["note"], 20, width) for name, a in measured.items() if a.get("note")
+        ]
+        blocks += [arm_table(figures), notes]
+        first = result.ratios[0] if result.ratios else {}
+        shown = [first["under"], first["over"]] if first else list(measured)[:3]
+        blocks.append(
+            histogram_rows({n: measured[n]["run"].histograms["latency_s"] for n in shown})
+        )
+    blocks.append(_verdict_lines(result, width))
+    title = f"### {number} {result.title}" if markdown else wrapped(number, result.title, 4)
+    return f"{title}\n{render(blocks, markdown, indent=4)}"
+
+
+def _head(result: Result, width: int) -> list[str]:
+    load, lines = result.load, textwrap.wrap(result.source, width)
+    facts = {"expect": result.expect, "with": environment_line(result.environment), "load": ""}
+    if load:
+        facts["load"] = (
+            f"{load_line(load)}, {load['rounds']} rounds of {duration(load['duration_s'])}, "
+            f"seed {load['seed']}"
+        )
+        if load["launches"] > 1:
+            facts["load"] += f", each server launched {load['launches']} times"
+    if result.mode == "quick":
+        facts["mode"] = "--quick: a smoke verdict, with rounds too short to quote"
+    lines += [wrapped(label, text, 9, width) for label, text in facts.items() if text]
+    for command in dict.fromkeys(a["command"] for a in result.arms.values() if a["command"]):
+        pieces = textwrap.wrap(command, width - 6, break_long_words=False, break_on_hyphens=False)
+        lines.append("$ " + " \\\n    ".join(pieces))
+    return lines
+
+
+def _verdict_lines(result: Result, width: int) -> list[str]:
+    """Each ratio, the rule, the verdict or why there is none, and the cause."""
+    rows = {}
+    for ratio in result.ratios:
+        interval = Interval(*(ratio[f] for f in Interval.__dataclass_fields__))
+        says = "" if result.claim else f", {words(interval)}"
+        rows[f"{ratio['over']} / {ratio['under']}{METRICS[ratio['metric']]}"] = f"{interval}{says}"
+    rows |= {"rule": result.rule} if result.rule else {}
+    indent = min(max(map(len, rows), default=0) + 2, width // 2)
+    lines = [wrapped(label, text, indent, width) for label, text in rows.items()]
+    smoke = " (smoke)" if result.mode == "quick" else ""
+    lines += [f"{result.verdict}{smoke}"] if result.verdict else []
+    lines += [wrapped("  -", reason, 4, width) for reason in result.reasons]
+    return lines + [wrapped("cause", cause, 8, width) for cause in result.cause]
+
+
+# ---- The table of claims -------------------------------------------------------------
+
+TABLE_BEGIN = "<!-- made by: python summarize.py --claims results -->"
+TABLE_END = "<!-- end of claims -->"
+
+
+def claims_table(folder: Path) -> str:
+    """The Markdown table of all results recorded in `folder`, one row for each experiment.
+
+    Raises Unreadable where there are none.
+    """
+    results = [read(path) for path in sorted(folder.glob("[0-9]*.json"))]
+    if not results:
+        raise Unreadable(f"{folder}: no recorded results; make one with an experiment's --save")
+    rows = [["", "claim", "source", "now", "then", "measured", "cause", "recorded"]]
+    rows += [_claim_row(result) for result in results if isinstance(result, Result)]
+    return "\n".join(Table(rows, "<" * 8).markdown())
+
+
+def _claim_row(result: Result) -> list[str]:
+    if result.evidence:
+        measured = "; ".join(f"{e['arm']}: {e['status']}" for e in result.evidence)
+    else:
+        ratio = result.ratios[0]
+        interval = Interval(*(ratio[f] for f in Interval.__dataclass_fields__))
+        measured = f"{ratio['over']} / {ratio['under']} {interval}"
+    return [
+        f"[{result.name.split('_')[0]}](experiments/{result.name}.py)",
+        result.claim,
+        result.source,
+        f"**{result.verdict}**",
+        result.then or "-",
+        measured,
+        "; ".join(result.cause),
+        f"{result.started[:10]}, {environment_line(result.environment)}",
+    ]
+
+
+def stale(readme: Path, table: str) -> bool:
+    """Whether the table between the marks of `readme` differs from `table`."""
+    text = readme.read_text(encoding="utf-8")
+    if TABLE_BEGIN not in text or TABLE_END not in text:
+        raise Unreadable(f"{readme}: no table between {TABLE_BEGIN!r} and {TABLE_END!r}")
+    return text.split(TABLE_BEGIN)[1].split(TABLE_END)[0].strip() != table.strip()
+
+
+# ---- Pictures ------------------------------------------------------------------------
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+
+
+def plot(named: Mapping[str, Histogram], path: Path) -> None:
+    """Draw response time against percentile, nines evenly spaced, as .svg or .png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for colour, (name, histogram) in zip(COLOURS * len(named), named.items(), strict=False):
+        lowest, width = _layout(len(histogram.counts))
+        used = np.flatnonzero(histogram.counts)
+        beyond = histogram.count - np.cumsum(histogram.counts[used])
+        x = histogram.count / np.maximum(beyond, 1)
+        axes.step(x, (lowest + width)[used] / 1e6, where="post", color=colour, label=name)
+    ticks = [1, 2, 10, 100, 1000, 10_000]
+    axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="response time (ms)")
+    axes.set_xticks(ticks, ["0", "50", "90", "99", "99.9", "99.99"])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+# ---- Command line --------------------------------------------------------------------
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="summarize.py",
+        description="Turn recorded runs into text: one as a report, several as a comparison.",
+    )
+    parser.add_argument("files", nargs="*", metavar="FILE", help="records; none or - is stdin")
+    parser.add_argument("--markdown", action="store_true", help="as Markdown to paste")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="also draw an .svg or .png")
+    parser.add_argument("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
+    parser.add_argument(
+        "--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0, 1 unreadable or stale, 2 usage)."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.check and not options.claims:
+        parser.error("--check goes with --claims DIR")
+    if options.plot and options.plot.suffix not in (".svg", ".png"):
+        parser.error(f"--plot {options.plot}: the name must end in .svg or .png")
+    if not options.files and not options.claims and sys.stdin.isatty():
+        parser.error("name a FILE that loadgen.py -o wrote, or pipe one in")
+    try:
+        if options.claims:
+            return _claims(options.claims, options.check)
+        records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
+        runs = [record for record in records if isinstance(record, Run)]
+        texts = [report_result(r, options.markdown) for r in records if isinstance(r, Result)]
+        if runs:
+            one = len(runs) == 1
+            texts.append(
+                report(runs[0], options.markdown) if one else compare(runs, options.markdown)
+            )
+        print("\n\n".join(texts))
+        if options.plot:
+            plot(_plotted(records), options.plot)
+    except BrokenPipeError:
+        sys.stdout = None  # the reader has gone; so will we, without a word
+    except (Unreadable, OSError) as error:
+        print(f"summarize.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _plotted(records: Sequence[Run | Result]) -> dict[str, Histogram]:
+    runs: dict[str, Run] = {}
+    for record in records:
+        if isinstance(record, Run):
+            runs[record.name] = record
+        else:
+            runs |= {name: a["run"] for name, a in record.arms.items() if a["run"]}
+    return {name: run.histograms["latency_s"] for name, run in runs.items()}
+
+
+def _claims(folder: Path, readme: Path | None) -> int:
+    table = claims_table(folder)
+    if readme is None:
+        print(table)
+    elif stale(readme, table):
+        print(
+            f"summarize.py: {readme}: the table of claims is stale; put the output of "
+            f"`python summarize.py --claims {folder}` in its place",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
