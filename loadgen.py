@@ -53,6 +53,7 @@ import summarize
 from summarize import Histogram, Result, Run
 
 TICK_NS = 100_000_000  # how often samples are folded and time-outs looked for
+STRAIGHT_BYTES = 2048  # less than the smallest send buffer
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.01, 1.0  # between attempts of a connection refused
 REMEDIES = {
     "refused": "is the server running, and on this port?",
@@ -246,6 +247,7 @@ class Engine:
         self.load = load
         self.addresses = list(addresses)
         self.tls = tls_context(load)
+        self.straight = load.keepalive or bool(self.tls)  # a socket of our own; slower to open
         self.opened = 0
         self.connect_s: list[float] = []
         self.tls_s: list[float] = []
@@ -387,6 +389,8 @@ class Expectation:
 class Client:
     """One connection's worth of requests, one after the other: what both clients share."""
 
+    __slots__ = ("backoff_s", "busy", "due", "engine", "expectation", "lag")
+
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.expectation = Expectation(engine.load.expect)
@@ -442,12 +446,20 @@ class Client:
             engine.idle()
 
 
+NOBODY = asyncio.Protocol()
+
+
 class Wire(Client, asyncio.Protocol):
     """A connection of bare protocol, over as many sockets as it takes.
 
     The request is one constant. An answer is parsed by httptools, unless it is byte for byte
     the whole answer that was parsed last: then what it says is known.
     """
+
+    __slots__ = (
+        "complete", "framed", "fresh", "keep", "opening", "parser", "request", "sock", "status",
+        "transport", "write",
+    )  # fmt: skip
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
@@ -481,34 +493,47 @@ class Wire(Client, asyncio.Protocol):
     async def open(self) -> None:
         engine, loop = self.engine, asyncio.get_running_loop()
         family, address = engine.addresses[0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        began, connected, host = perf_counter_ns(), 0, URL(engine.load.url).host
+        self.sock = None
+        connected_ns, began_ns = 0, perf_counter_ns()
         try:
-            await loop.sock_connect(sock, address)
-            connected = perf_counter_ns()
-            engine.connect_s.append((connected - began) / 1e9)
-            await loop.create_connection(
-                lambda: self,
-                sock=sock,
-                ssl=engine.tls,
-                server_hostname=host if engine.tls else None,
-            )
+            if engine.straight:
+                self.sock = socket.socket(family, socket.SOCK_STREAM)
+                self.sock.setblocking(False)
+                await loop.sock_connect(self.sock, address)
+                connected_ns = perf_counter_ns()
+                await loop.create_connection(
+                    lambda: self,
+                    sock=self.sock,
+                    ssl=engine.tls,
+                    server_hostname=URL(engine.load.url).host if engine.tls else None,
+                )
+            else:
+                await loop.create_connection(lambda: self, *address[:2])
         except OSError as error:
-            sock.close()
-            if not engine.opened and len(engine.addresses) > 1 and not connected:
+            if self.sock:
+                self.sock.close()
+            if not engine.opened and not connected_ns and len(engine.addresses) > 1:
                 engine.addresses.pop(0)  # the name's next address; no request was sent yet
                 await self.open()
                 return
             self.opening = None
-            self.not_connected("tls" if connected else "refused", str(error))
-        except BaseException:
-            sock.close()
+            self.not_connected("tls" if connected_ns else "refused", str(error))
+            return
+        except asyncio.CancelledError:
+            if self.sock:
+                self.sock.close()
             raise
+        now = perf_counter_ns()
+        engine.connect_s.append(((connected_ns or now) - began_ns) / 1e9)
+        if engine.tls:
+            engine.tls_s.append((now - connected_ns) / 1e9)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        # A small request fits the empty send buffer whole, so it need not take uvloop's queue.
         self.write = self.transport.write
+        if self.sock and not self.engine.tls and len(self.request) <= STRAIGHT_BYTES:
+            self.write = self.sock.send
         self.parser = httptools.HttpResponseParser(self)
         self.opening = None
         self.connected()
@@ -516,12 +541,15 @@ class Wire(Client, asyncio.Protocol):
 
     def send(self) -> None:
         self.fresh = True
-        self.write(self.request)
+        try:
+            self.write(self.request)
+        except OSError:
+            self.fail("reset")
 
     def drop(self) -> None:
         """Let go of the socket; what it still says concerns nobody."""
         if self.transport:
-            self.transport.set_protocol(asyncio.Protocol())
+            self.transport.set_protocol(NOBODY)
             self.transport.abort()
             self.transport = None
         self.fresh = False
@@ -540,7 +568,10 @@ class Wire(Client, asyncio.Protocol):
             if engine.left:
                 engine.left -= 1
                 self.due = now
-                self.write(self.request)
+                try:
+                    self.write(self.request)
+                except OSError:
+                    self.fail("reset")
             else:
                 self.fresh = False
                 self.proceed(now)

@@ -386,12 +386,11 @@ def read(path: Path | None) -> Run | Result:
         raise Unreadable(f"{label}: {error.strerror}") from error
     except ValueError as error:
         raise Unreadable(f"{label}: not JSON ({error}); expected a record of loadgen.py") from error
-    kinds = {Run.FORMAT: Run, Result.FORMAT: Result}
-    kind = kinds.get(data.get("format") if isinstance(data, dict) else "")
-    if kind is None:
+    kind = data.get("format") if isinstance(data, dict) else None
+    if kind not in (Run.FORMAT, Result.FORMAT):
         raise Unreadable(f"{label}: JSON, but no record of loadgen.py (no known `format`)")
     try:
-        return kind.from_json(data)
+        return Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
     except Unreadable as error:
         raise Unreadable(f"{label}: {error}") from error
 
@@ -521,6 +520,7 @@ def arm(runs: Sequence[Run], **about: Any) -> Json:
             "p99_s": run.latency_s["p99"],
             "server_cpu_us": run.server_cpu_us,
             "failed": run.failed,
+            "doubts": doubts(run),
         }
         for run in runs
     ]
@@ -536,24 +536,40 @@ def add_ratio(result: Result, over: str, under: str, metric: str = "throughput")
     return interval
 
 
-def decide(result: Result, claim: Ratio) -> None:
-    """Reach a verdict by the rule of the claim, unless there is reason to doubt the rounds."""
-    interval = add_ratio(result, claim.over, claim.under, claim.metric)
+def decide(result: Result, claim: Ratio, subject: Sequence[str] = ()) -> None:
+    """Reach a verdict by the rule of the claim, unless there is reason to doubt a round."""
     result.rule = claim.rule
+    result.verdict, result.reasons = _decided(result, claim, subject)
+
+
+def _decided(result: Result, claim: Ratio, subject: Sequence[str]) -> tuple[str, list[str]]:
+    """The verdict, and the reasons where it is INCONCLUSIVE."""
+    interval = add_ratio(result, claim.over, claim.under, claim.metric)
+    reasons = []
     for name in (claim.over, claim.under):
-        values = [r[claim.metric] or 0.0 for r in result.arms[name]["rounds"]]
+        rounds = result.arms[name]["rounds"]
+        doubted = [why for r in rounds for topic, why in r["doubts"] if topic not in subject]
+        if doubted:
+            reasons.append(f"{name}, {len(doubted)} of {len(rounds)} rounds: {doubted[0]}")
+        values = [r[claim.metric] or 0.0 for r in rounds]
         spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
         if spread > SPREAD:
-            result.reasons.append(
+            reasons.append(
                 f"{name}: its rounds spread by {percent(spread)}: "
                 "quieten the machine, or use a longer --duration"
             )
     if interval is None:
-        result.reasons.append("too few rounds for an interval: use --rounds 6 or more")
+        reasons.append("too few rounds for an interval: use --rounds 6 or more")
     elif claim.verdict(interval) == INCONCLUSIVE:
-        result.reasons.append("the interval decides neither way: --full gives a narrower one")
-    settled = interval is not None and not result.reasons
-    result.verdict = claim.verdict(interval) if interval and settled else INCONCLUSIVE
+        reasons.append("the interval decides neither way: --full gives a narrower one")
+    return (INCONCLUSIVE if reasons or not interval else claim.verdict(interval)), reasons
+
+
+def decide_then(result: Result, claim: Ratio, subject: Sequence[str] = ()) -> str:
+    """In words, what the same rule says of the versions the claim was made about."""
+    verdict, reasons = _decided(result, claim, subject)
+    ratio = result.ratios[-1]["estimate"] if not reasons else None
+    return f"{verdict} × {three_digits(ratio)}" if ratio else f"{verdict}: {'; '.join(reasons)}"
 
 
 def explain(result: Result, cause: Cause) -> None:
@@ -569,50 +585,36 @@ CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
 
 
-def doubts(run: Run, subject: Sequence[str] = ()) -> list[str]:
-    """Why a run should not be believed, a sentence each with its remedy.
-
-    `subject` names what is being studied and so is no fault: "failures", "overflows".
-    """
+def doubts(run: Run) -> list[tuple[str, str]]:
+    """Why a run should not be believed: pairs of topic and a sentence with the remedy."""
     client, found = run.client, []
     slots = min(run.load["connections"], run.load["requests"] or math.inf)
     if client["busy"] > CLIENT_BUSY:
-        found.append(
-            f"the client used {percent(client['busy'])} of a core, so it was measured too: "
-            "use fewer connections, or give it a core of its own"
-        )
-    if run.failed > FAILED_SHARE * run.requests and "failures" not in subject:
+        found.append(("client", f"the client used {percent(client['busy'])} of a core, so it was "
+                      "measured too: use fewer connections, or give it a core of its own"))  # fmt: skip
+    if run.failed > FAILED_SHARE * run.requests:
         kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
-        found.append(
-            f"{run.failed} of {run.requests} requests failed ({kinds}): "
-            "look at the server's own output first"
-        )
+        found.append(("failures", f"{run.failed} of {run.requests} requests failed ({kinds}): "
+                      "look at the server's own output first"))  # fmt: skip
     elif abs(client["in_flight"] / slots - 1) > LITTLE:
-        found.append(
-            f"{client['in_flight']:.1f} of {slots} connections were busy on average (Little's "
-            "law): the client could not keep up, use fewer connections"
-        )
-    if client["listen_overflows"] and "overflows" not in subject:
-        found.append(
-            f"a listen queue overflowed {client['listen_overflows']} times: "
-            "raise the server's backlog, or open fewer connections at once"
-        )
+        found.append(("little", f"{client['in_flight']:.1f} of {slots} connections were busy on "
+                      "average (Little's law): the client could not keep up, use fewer"))  # fmt: skip
+    if client["listen_overflows"]:
+        found.append(("overflows", f"a listen queue overflowed {client['listen_overflows']} times: "
+                      "raise the server's backlog, or open fewer connections at once"))  # fmt: skip
     if client["steal"] > STEAL_SHARE:
-        found.append(
-            f"the hypervisor took {percent(client['steal'])} of this machine: "
-            "run again when its other guests are quiet"
-        )
+        found.append(("steal", f"the hypervisor took {percent(client['steal'])} of this machine: "
+                      "run again when its other guests are quiet"))  # fmt: skip
     if client["neighbour_busy"] > NEIGHBOUR_BUSY and run.server:
-        found.append(
-            f"{client['neighbour']} used {percent(client['neighbour_busy'])} of a core: "
-            "close it and run again"
-        )
+        used = percent(client["neighbour_busy"])
+        found.append(("neighbour", f"{client['neighbour']} used {used} of a core: "
+                      "close it and run again"))  # fmt: skip
     return found
 
 
 def validity(run: Run) -> Json:
     """VALID, SUSPECT or INVALID, and the reasons."""
-    reasons = doubts(run)
+    reasons = [why for _, why in doubts(run)]
     if run.interrupted:
         reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
     if not run.ok:
@@ -995,13 +997,14 @@ def stale(readme: Path, table: str) -> bool:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 
 
-def plot(named: Mapping[str, Histogram], path: Path) -> None:
+def plot(records: Sequence[Run | Result], path: Path) -> None:
     """Draw response time against percentile, nines evenly spaced, as .svg or .png."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    named = _plotted(records)
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     for colour, (name, histogram) in zip(COLOURS * len(named), named.items(), strict=False):
         lowest, width = _layout(len(histogram.counts))
@@ -1029,7 +1032,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("files", nargs="*", metavar="FILE", help="records; none or - is stdin")
     parser.add_argument("--markdown", action="store_true", help="as Markdown to paste")
-    parser.add_argument("--plot", metavar="FILE", type=Path, help="also draw an .svg or .png")
+    parser.add_argument("--plot", metavar="FILE", type=picture, help="also draw an .svg or .png")
     parser.add_argument("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
     parser.add_argument(
         "--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale"
@@ -1043,8 +1046,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.check and not options.claims:
         parser.error("--check goes with --claims DIR")
-    if options.plot and options.plot.suffix not in (".svg", ".png"):
-        parser.error(f"--plot {options.plot}: the name must end in .svg or .png")
     if not options.files and not options.claims and sys.stdin.isatty():
         parser.error("name a FILE that loadgen.py -o wrote, or pipe one in")
     try:
@@ -1060,13 +1061,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         print("\n\n".join(texts))
         if options.plot:
-            plot(_plotted(records), options.plot)
+            plot(records, options.plot)
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone; so will we, without a word
     except (Unreadable, OSError) as error:
         print(f"summarize.py: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def picture(name: str) -> Path:
+    """The path of a picture to draw. Raises ValueError when its kind is not known."""
+    path = Path(name)
+    if path.suffix not in (".svg", ".png"):
+        raise argparse.ArgumentTypeError(f"{name} must end in .svg or .png")
+    return path
 
 
 def _plotted(records: Sequence[Run | Result]) -> dict[str, Histogram]:
