@@ -23,7 +23,7 @@ import tempfile
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -250,45 +250,30 @@ class Run:
 
 def merge(runs: Sequence[Run]) -> Run:
     """Rounds of the same load as one run: counts and times added, histograms merged exactly."""
-    first = runs[0]
-    histograms = {key: Histogram() for key in RECORDED}
+    first, histograms = runs[0], {key: Histogram() for key in RECORDED}
     for run in runs:
         for key, histogram in run.histograms.items():
             histograms[key].add(histogram)
-    client = _added([run.client for run in runs])
-    elapsed_s, count = sum(run.elapsed_s for run in runs), sum(run.requests for run in runs)
-    client["busy"] = client["cpu_s"] / elapsed_s
-    client["cpu_us_per_request"] = client["cpu_s"] / max(count, 1) * 1e6
-    reasons = list(dict.fromkeys(r for run in runs for r in run.validity["reasons"]))
-    return Run(
-        name=first.name,
-        started=first.started,
-        elapsed_s=elapsed_s,
-        load=first.load,
-        ok=sum(run.ok for run in runs),
-        failed=sum(run.failed for run in runs),
-        unfinished=sum(run.unfinished for run in runs),
+    client = max((run.client for run in runs), key=lambda client: client["neighbour_busy"]).copy()
+    client["in_flight"] = float(np.mean([run.client["in_flight"] for run in runs]))
+    client |= {k: sum(run.client[k] for run in runs) for k in ("cpu_s", "listen_overflows")}
+    servers = [run.server for run in runs if run.server]
+    server = {key: max(s[key] for s in servers) for key in servers[0]} if servers else None
+    if server:
+        server["cpu_s"] = sum(s["cpu_s"] for s in servers)
+    merged = replace(
+        first,
         statuses=dict(sum((Counter(run.statuses) for run in runs), Counter())),
         errors=dict(sum((Counter(run.errors) for run in runs), Counter())),
         histograms=histograms,
-        connections=_added([run.connections for run in runs]),
+        series=[],
+        connections=first.connections | {"opened": sum(run.connections["opened"] for run in runs)},
         client=client,
-        server=_added([run.server for run in runs if run.server]) or None,
-        validity={"verdict": "SUSPECT" if reasons else "VALID", "reasons": reasons},
-        environment=first.environment,
-        bytes_received=sum(run.bytes_received for run in runs),
+        server=server,
     )
-
-
-def _added(parts: Sequence[Json]) -> Json:
-    """Accounts of several rounds as one: `opened` and cpu_s add up, of the rest the largest."""
-    added: Json = {}
-    for key in parts[0] if parts else ():
-        values = [part[key] for part in parts if part[key] is not None]
-        total = sum if key in ("opened", "cpu_s", "listen_overflows") else max
-        numbers = [v for v in values if isinstance(v, int | float)]
-        added[key] = total(numbers) if numbers else (values or [None])[0]
-    return added
+    for key in ("elapsed_s", "ok", "failed", "unfinished", "bytes_received"):
+        setattr(merged, key, sum(getattr(run, key) for run in runs))
+    return judged(merged)
 
 
 @dataclass(kw_only=True)
@@ -322,7 +307,7 @@ class Result:
     FORMAT = "loadgen-result/1"
 
     def to_json(self) -> Json:
-        arms = {n: a | {"run": a["run"] and a["run"].to_json()} for n, a in self.arms.items()}
+        arms = {name: arm | {"run": arm["run"].to_json()} for name, arm in self.arms.items()}
         fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
         return {"format": self.FORMAT, **fields, "arms": arms}
 
@@ -330,7 +315,7 @@ class Result:
     def from_json(cls, data: Json) -> Result:
         result = _from_json(cls, data)
         for arm in result.arms.values():
-            arm["run"] = arm["run"] and Run.from_json(arm["run"])
+            arm["run"] = Run.from_json(arm["run"])
         return result
 
     def save(self, path: Path) -> None:
@@ -536,21 +521,17 @@ def add_ratio(result: Result, over: str, under: str, metric: str = "throughput")
     return interval
 
 
-def decide(result: Result, claim: Ratio, subject: Sequence[str] = ()) -> None:
-    """Reach a verdict by the rule of the claim, unless there is reason to doubt a round."""
-    result.rule = claim.rule
-    result.verdict, result.reasons = _decided(result, claim, subject)
-
-
-def _decided(result: Result, claim: Ratio, subject: Sequence[str]) -> tuple[str, list[str]]:
-    """The verdict, and the reasons where it is INCONCLUSIVE."""
+def decide(
+    result: Result, claim: Ratio, subject: Sequence[str] = ()
+) -> tuple[str, list[str], Interval | None]:
+    """The verdict by the rule of a claim, the reasons where there is none, and the interval."""
     interval = add_ratio(result, claim.over, claim.under, claim.metric)
-    reasons = []
+    verdict, reasons = claim.verdict(interval) if interval else INCONCLUSIVE, []
     for name in (claim.over, claim.under):
         rounds = result.arms[name]["rounds"]
-        doubted = [why for r in rounds for topic, why in r["doubts"] if topic not in subject]
-        if doubted:
-            reasons.append(f"{name}, {len(doubted)} of {len(rounds)} rounds: {doubted[0]}")
+        found = [d for r in rounds for topic, d in r["doubts"].items() if topic not in subject]
+        if found:
+            reasons.append(f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}")
         values = [r[claim.metric] or 0.0 for r in rounds]
         spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
         if spread > SPREAD:
@@ -560,16 +541,9 @@ def _decided(result: Result, claim: Ratio, subject: Sequence[str]) -> tuple[str,
             )
     if interval is None:
         reasons.append("too few rounds for an interval: use --rounds 6 or more")
-    elif claim.verdict(interval) == INCONCLUSIVE:
+    elif verdict == INCONCLUSIVE:
         reasons.append("the interval decides neither way: --full gives a narrower one")
-    return (INCONCLUSIVE if reasons or not interval else claim.verdict(interval)), reasons
-
-
-def decide_then(result: Result, claim: Ratio, subject: Sequence[str] = ()) -> str:
-    """In words, what the same rule says of the versions the claim was made about."""
-    verdict, reasons = _decided(result, claim, subject)
-    ratio = result.ratios[-1]["estimate"] if not reasons else None
-    return f"{verdict} × {three_digits(ratio)}" if ratio else f"{verdict}: {'; '.join(reasons)}"
+    return INCONCLUSIVE if reasons else verdict, reasons, interval
 
 
 def explain(result: Result, cause: Cause) -> None:
@@ -585,41 +559,56 @@ CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
 
 
-def doubts(run: Run) -> list[tuple[str, str]]:
-    """Why a run should not be believed: pairs of topic and a sentence with the remedy."""
-    client, found = run.client, []
+def doubts(run: Run) -> dict[str, str]:
+    """Why a run should not be believed: for each topic a sentence with the remedy."""
+    client, found = run.client, {}
     slots = min(run.load["connections"], run.load["requests"] or math.inf)
     if client["busy"] > CLIENT_BUSY:
-        found.append(("client", f"the client used {percent(client['busy'])} of a core, so it was "
-                      "measured too: use fewer connections, or give it a core of its own"))  # fmt: skip
+        found["client"] = (
+            f"the client used {percent(client['busy'])} of a core, so it was measured too: "
+            "use fewer connections, or give it a core of its own"
+        )
     if run.failed > FAILED_SHARE * run.requests:
         kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
-        found.append(("failures", f"{run.failed} of {run.requests} requests failed ({kinds}): "
-                      "look at the server's own output first"))  # fmt: skip
+        found["failures"] = (
+            f"{run.failed} of {run.requests} requests failed ({kinds}): "
+            "look at what the server itself says"
+        )
     elif abs(client["in_flight"] / slots - 1) > LITTLE:
-        found.append(("little", f"{client['in_flight']:.1f} of {slots} connections were busy on "
-                      "average (Little's law): the client could not keep up, use fewer"))  # fmt: skip
+        found["little"] = (
+            f"{client['in_flight']:.1f} of {slots} connections were busy on average (Little's "
+            "law): the client could not keep up, use fewer"
+        )
     if client["listen_overflows"]:
-        found.append(("overflows", f"a listen queue overflowed {client['listen_overflows']} times: "
-                      "raise the server's backlog, or open fewer connections at once"))  # fmt: skip
+        found["overflows"] = (
+            f"a listen queue overflowed {client['listen_overflows']} times: "
+            "raise the server's backlog, or open fewer connections at once"
+        )
     if client["steal"] > STEAL_SHARE:
-        found.append(("steal", f"the hypervisor took {percent(client['steal'])} of this machine: "
-                      "run again when its other guests are quiet"))  # fmt: skip
-    if client["neighbour_busy"] > NEIGHBOUR_BUSY and run.server:
-        used = percent(client["neighbour_busy"])
-        found.append(("neighbour", f"{client['neighbour']} used {used} of a core: "
-                      "close it and run again"))  # fmt: skip
+        found["steal"] = (
+            f"the hypervisor took {percent(client['steal'])} of this machine: "
+            "run again when its other guests are quiet"
+        )
+    if run.server and client["neighbour_busy"] > NEIGHBOUR_BUSY:
+        found["neighbour"] = (
+            f"{client['neighbour']} used {percent(client['neighbour_busy'])} of a core: "
+            "close it and run again"
+        )
     return found
 
 
-def validity(run: Run) -> Json:
-    """VALID, SUSPECT or INVALID, and the reasons."""
-    reasons = [why for _, why in doubts(run)]
+def judged(run: Run) -> Run:
+    """The same run with its client's costs for a request and of a core, and its validity."""
+    run.client["cpu_us_per_request"] = run.client["cpu_s"] / max(run.requests, 1) * 1e6
+    run.client["busy"] = run.client["cpu_s"] / max(run.elapsed_s, 1e-9)
+    reasons = list(doubts(run).values())
     if run.interrupted:
         reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
     if not run.ok:
-        return {"verdict": "INVALID", "reasons": ["no request was answered as expected", *reasons]}
-    return {"verdict": "SUSPECT" if reasons else "VALID", "reasons": reasons}
+        reasons.insert(0, "no request was answered as expected: look at its statuses and errors")
+    verdict = "SUSPECT" if reasons else "VALID"
+    run.validity = {"verdict": verdict if run.ok else "INVALID", "reasons": reasons}
+    return run
 
 
 # ---- Text ----------------------------------------------------------------------------
@@ -705,8 +694,9 @@ def render(blocks: Sequence[Block], markdown: bool = False, indent: int = 0) -> 
         elif markdown:
             lines = ["```text", *lines, "```"]
         text = "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
-        parts.append(text if markdown else textwrap.indent(text, " " * indent))
-    return "\n\n".join(part for part in parts if part)
+        if lines:
+            parts.append(text if markdown else textwrap.indent(text, " " * indent))
+    return "\n\n".join(parts)
 
 
 def edges_s(histograms: Sequence[Histogram], rows: int = 11) -> list[float]:
@@ -881,6 +871,19 @@ def compare(runs: Sequence[Run], markdown: bool = False) -> str:
     return render([Table(rows, align), bars, [*textwrap.wrap(note, WIDTH), *suspects]], markdown)
 
 
+def measured(record: Run | Result) -> dict[str, Run]:
+    """The runs that a record holds, by the name of the arm."""
+    if isinstance(record, Run):
+        return {record.name: record}
+    return {name: arm["run"] for name, arm in record.arms.items()}
+
+
+def text_of(record: Run | Result, markdown: bool = False) -> str:
+    if isinstance(record, Run):
+        return report(record, markdown)
+    return report_result(record, markdown)
+
+
 def report_result(result: Result, markdown: bool = False) -> str:
     """A comparison or an experiment with its verdict."""
     width = WIDTH - 4
@@ -891,21 +894,16 @@ def report_result(result: Result, markdown: bool = False) -> str:
         room = width - max(len(row[0]) for row in rows) - 12
         rows = [[name, status, textwrap.shorten(text, room)] for name, status, text in rows]
         blocks.append(Table([["asked", "status", "answer"], *rows], "<><"))
-    measured = {name: a for name, a in result.arms.items() if a["run"]}
-    if measured:
+    if runs := measured(result):
         figures = {
-            name: (a["run"], float(np.median([r["throughput"] for r in a["rounds"]])))
-            for name, a in measured.items()
+            name: (run, float(np.median([r["throughput"] for r in result.arms[name]["rounds"]])))
+            for name, run in runs.items()
         }
-        notes = [
-            wrapped(name, a["note"], 20, width) for name, a in measured.items() if a.get("note")
-        ]
-        blocks += [arm_table(figures), notes]
+        notes = [f"{name}: {arm['note']}" for name, arm in result.arms.items() if arm.get("note")]
         first = result.ratios[0] if result.ratios else {}
-        shown = [first["under"], first["over"]] if first else list(measured)[:3]
-        blocks.append(
-            histogram_rows({n: measured[n]["run"].histograms["latency_s"] for n in shown})
-        )
+        shown = [first["under"], first["over"]] if first else list(runs)[:3]
+        bars = histogram_rows({name: runs[name].histograms["latency_s"] for name in shown})
+        blocks += [arm_table(figures), notes, bars]
     blocks.append(_verdict_lines(result, width))
     title = f"### {number} {result.title}" if markdown else wrapped(number, result.title, 4)
     return f"{title}\n{render(blocks, markdown, indent=4)}"
@@ -915,10 +913,7 @@ def _head(result: Result, width: int) -> list[str]:
     load, lines = result.load, textwrap.wrap(result.source, width)
     facts = {"expect": result.expect, "with": environment_line(result.environment), "load": ""}
     if load:
-        facts["load"] = (
-            f"{load_line(load)}, {load['rounds']} rounds of {duration(load['duration_s'])}, "
-            f"seed {load['seed']}"
-        )
+        facts["load"] = f"{load_line(load)}, {load['rounds']} rounds, seed {load['seed']}"
         if load["launches"] > 1:
             facts["load"] += f", each server launched {load['launches']} times"
     if result.mode == "quick":
@@ -997,24 +992,31 @@ def stale(readme: Path, table: str) -> bool:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 
 
+def picture(name: str) -> Path:
+    """The path of a picture to draw; its name must end in .svg or .png."""
+    if not name.endswith((".svg", ".png")):
+        raise argparse.ArgumentTypeError(f"{name!r} must end in .svg or .png")
+    return Path(name)
+
+
 def plot(records: Sequence[Run | Result], path: Path) -> None:
-    """Draw response time against percentile, nines evenly spaced, as .svg or .png."""
+    """Draw response time against percentile, with the nines evenly spaced."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    named = _plotted(records)
+    runs = [run for record in records for run in measured(record).items()]
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for colour, (name, histogram) in zip(COLOURS * len(named), named.items(), strict=False):
+    for colour, (name, run) in zip(COLOURS * len(runs), runs, strict=False):
+        histogram = run.histograms["latency_s"]
         lowest, width = _layout(len(histogram.counts))
         used = np.flatnonzero(histogram.counts)
         beyond = histogram.count - np.cumsum(histogram.counts[used])
         x = histogram.count / np.maximum(beyond, 1)
         axes.step(x, (lowest + width)[used] / 1e6, where="post", color=colour, label=name)
-    ticks = [1, 2, 10, 100, 1000, 10_000]
     axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="response time (ms)")
-    axes.set_xticks(ticks, ["0", "50", "90", "99", "99.9", "99.99"])
+    axes.set_xticks([1, 2, 10, 100, 1000, 10_000], ["0", "50", "90", "99", "99.9", "99.99"])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
@@ -1028,20 +1030,20 @@ def plot(records: Sequence[Run | Result], path: Path) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="summarize.py",
+        usage="python summarize.py [options] [FILE …]",
         description="Turn recorded runs into text: one as a report, several as a comparison.",
     )
-    parser.add_argument("files", nargs="*", metavar="FILE", help="records; none or - is stdin")
-    parser.add_argument("--markdown", action="store_true", help="as Markdown to paste")
-    parser.add_argument("--plot", metavar="FILE", type=picture, help="also draw an .svg or .png")
-    parser.add_argument("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
-    parser.add_argument(
-        "--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale"
-    )
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")
+    add("--markdown", action="store_true", help="as Markdown to paste")
+    add("--plot", metavar="FILE", type=picture, help="also draw an .svg or .png")
+    add("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
+    add("--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0, 1 unreadable or stale, 2 usage)."""
+    """Run the command line; returns its exit status: 0, 1 unreadable or stale, 2 usage."""
     parser = _parser()
     options = parser.parse_args(argv)
     if options.check and not options.claims:
@@ -1050,54 +1052,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("name a FILE that loadgen.py -o wrote, or pipe one in")
     try:
         if options.claims:
-            return _claims(options.claims, options.check)
+            table = claims_table(options.claims)
+            if options.check and stale(options.check, table):
+                again = f"python summarize.py --claims {options.claims}"
+                raise Unreadable(f"{options.check}: its table is stale: put in what `{again}` says")
+            print(table if not options.check else f"{options.check}: its table is up to date")
+            return 0
         records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
         runs = [record for record in records if isinstance(record, Run)]
-        texts = [report_result(r, options.markdown) for r in records if isinstance(r, Result)]
-        if runs:
-            one = len(runs) == 1
-            texts.append(
-                report(runs[0], options.markdown) if one else compare(runs, options.markdown)
-            )
-        print("\n\n".join(texts))
+        if len(runs) > 1:
+            texts = [compare(runs, options.markdown)]
+            texts += [text_of(r, options.markdown) for r in records if isinstance(r, Result)]
+        else:
+            texts = [text_of(record, options.markdown) for record in records]
+        print("\n\n".join(texts), flush=True)
         if options.plot:
             plot(records, options.plot)
-    except BrokenPipeError:
-        sys.stdout = None  # the reader has gone; so will we, without a word
+    except BrokenPipeError:  # whoever read this has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Unreadable, OSError) as error:
         print(f"summarize.py: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def picture(name: str) -> Path:
-    """The path of a picture to draw. Raises ValueError when its kind is not known."""
-    path = Path(name)
-    if path.suffix not in (".svg", ".png"):
-        raise argparse.ArgumentTypeError(f"{name} must end in .svg or .png")
-    return path
-
-
-def _plotted(records: Sequence[Run | Result]) -> dict[str, Histogram]:
-    runs: dict[str, Run] = {}
-    for record in records:
-        if isinstance(record, Run):
-            runs[record.name] = record
-        else:
-            runs |= {name: a["run"] for name, a in record.arms.items() if a["run"]}
-    return {name: run.histograms["latency_s"] for name, run in runs.items()}
-
-
-def _claims(folder: Path, readme: Path | None) -> int:
-    table = claims_table(folder)
-    if readme is None:
-        print(table)
-    elif stale(readme, table):
-        print(
-            f"summarize.py: {readme}: the table of claims is stale; put the output of "
-            f"`python summarize.py --claims {folder}` in its place",
-            file=sys.stderr,
-        )
         return 1
     return 0
 

@@ -11,7 +11,6 @@ however it ends.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import random
@@ -301,7 +300,7 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--full", action="store_true", help="15 rounds, each server launched three times")
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--rounds", type=loadgen.count, metavar="N")
-    add("--duration", type=loadgen.duration_s, metavar="T", help="of each arm in each round")
+    add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
@@ -414,7 +413,9 @@ def experiment(
             _observe(result, claim, probes, old if options.then else {}, script.parent)
             old = {}
         if arms:
-            _measure(result, arms | (old if options.then else {}), expect, options, script.parent)
+            _measure(
+                result, {**arms, **(old if options.then else {})}, expect, options, script.parent
+            )
         _conclude(result, claim, causes, subject)
         result.elapsed_s = time.monotonic() - began
         print(summarize.report_result(result, options.markdown))
@@ -482,10 +483,12 @@ def _conclude(
 ) -> None:
     """Reach the verdict of a Ratio, and say what the control arms show."""
     if isinstance(claim, Ratio):
-        summarize.decide(result, claim, subject)
+        result.rule = claim.rule
+        result.verdict, result.reasons, _ = summarize.decide(result, claim, subject)
         names = f"{claim.over}, then", f"{claim.under}, then"
         if all(name in result.arms for name in names):
             then = replace(claim, over=names[0], under=names[1])
-            result.then = summarize.decide_then(result, then, subject)
+            verdict, reasons, interval = summarize.decide(result, then, subject)
+            result.then = f"{verdict} {interval or ''} {'; '.join(reasons)}".strip()
     for cause in causes:
         summarize.explain(result, cause)
