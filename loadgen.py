@@ -681,7 +681,7 @@ class Machine:
         busiest = max(used_s, key=lambda process: used_s[process])
         name = ""
         with suppress(psutil.Error):
-            name = busiest.name()
+            name = f"{busiest.name()} (process {busiest.pid})"
         return {
             "steal": stolen_s / max(sum(self.times) - sum(before.times), 1e-9),
             "listen_overflows": self.overflows - before.overflows,
@@ -1006,7 +1006,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     options.output.write(record)
     if not options.quiet and not options.output.is_stdout:
-        print(summarize.text_of(record))
+        summarize.show(summarize.text_of(record))
     if isinstance(record, Run) and not record.statuses:
         return 130 if record.interrupted else 1
     return 130 if isinstance(record, Run) and record.interrupted else 0

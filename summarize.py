@@ -341,7 +341,7 @@ class Output:
         if self.path:
             record.save(self.path)
         elif self.is_stdout:
-            print(json.dumps(record.to_json()))
+            show(json.dumps(record.to_json()))
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -658,8 +658,8 @@ def size(value_bytes: float) -> str:
 def wrapped(label: str, text: str, indent: int, width: int = WIDTH) -> str:
     """A label, and beside it a text that keeps to its column over several lines."""
     lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
-    lead = f"{label:<{indent - 1}} "
-    return lead + f"\n{' ' * indent}".join(lines) if len(lead) == indent else f"{label} {text}"
+    lead = f"{label:<{indent - 1}} " if len(label) < indent else f"{label}\n{' ' * indent}"
+    return lead + f"\n{' ' * indent}".join(lines)
 
 
 @dataclass(frozen=True)
@@ -890,16 +890,20 @@ def report_result(result: Result, markdown: bool = False) -> str:
     number = result.name.split("_")[0] if result.claim else ""
     blocks: list[Block] = [_head(result, width)]
     if result.evidence:
-        rows = [[e["arm"], str(e["status"]), e["answer"]] for e in result.evidence]
-        room = width - max(len(row[0]) for row in rows) - 12
-        rows = [[name, status, textwrap.shorten(text, room)] for name, status, text in rows]
-        blocks.append(Table([["asked", "status", "answer"], *rows], "<><"))
+        asked = max(len(entry["arm"]) for entry in result.evidence) + 2
+        lines = [f"{'asked':<{asked}}status  answer"]
+        for entry in result.evidence:
+            lead = f"{entry['arm']:<{asked}}{entry['status']:>6}"
+            lines.append(wrapped(lead, entry["answer"][:300], asked + 8, width))
+        blocks.append(lines)
     if runs := measured(result):
         figures = {
             name: (run, float(np.median([r["throughput"] for r in result.arms[name]["rounds"]])))
             for name, run in runs.items()
         }
-        notes = [f"{name}: {arm['note']}" for name, arm in result.arms.items() if arm.get("note")]
+        shared = [name for name, arm in result.arms.items() if arm.get("workers", 1) > 1]
+        share = f"{', '.join(shared)}: several workers, on the same cores as the client"
+        notes = textwrap.wrap(share, width) if shared else []
         first = result.ratios[0] if result.ratios else {}
         shown = [first["under"], first["over"]] if first else list(runs)[:3]
         bars = histogram_rows({name: runs[name].histograms["latency_s"] for name in shown})
@@ -919,7 +923,8 @@ def _head(result: Result, width: int) -> list[str]:
     if result.mode == "quick":
         facts["mode"] = "--quick: a smoke verdict, with rounds too short to quote"
     lines += [wrapped(label, text, 9, width) for label, text in facts.items() if text]
-    for command in dict.fromkeys(a["command"] for a in result.arms.values() if a["command"]):
+    asked = [*result.evidence, *result.arms.values()]
+    for command in dict.fromkeys(entry["command"] for entry in asked if entry["command"]):
         pieces = textwrap.wrap(command, width - 6, break_long_words=False, break_on_hyphens=False)
         lines.append("$ " + " \\\n    ".join(pieces))
     return lines
@@ -1027,6 +1032,14 @@ def plot(records: Sequence[Run | Result], path: Path) -> None:
 # ---- Command line --------------------------------------------------------------------
 
 
+def show(text: str) -> None:
+    """Print, for as long as somebody reads."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="summarize.py",
@@ -1056,7 +1069,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if options.check and stale(options.check, table):
                 again = f"python summarize.py --claims {options.claims}"
                 raise Unreadable(f"{options.check}: its table is stale: put in what `{again}` says")
-            print(table if not options.check else f"{options.check}: its table is up to date")
+            show(table if not options.check else f"{options.check}: its table is up to date")
             return 0
         records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
         runs = [record for record in records if isinstance(record, Run)]
@@ -1065,11 +1078,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             texts += [text_of(r, options.markdown) for r in records if isinstance(r, Result)]
         else:
             texts = [text_of(record, options.markdown) for record in records]
-        print("\n\n".join(texts), flush=True)
+        show("\n\n".join(texts))
         if options.plot:
             plot(records, options.plot)
-    except BrokenPipeError:  # whoever read this has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Unreadable, OSError) as error:
         print(f"summarize.py: {error}", file=sys.stderr)
         return 1

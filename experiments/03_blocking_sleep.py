@@ -68,7 +68,8 @@ if __name__ == "__main__":
     experiment(
         ARMS,
         connections=20,
-        quick_connections=10,
+        quick_connections=8,
+        duration_s=0.5,
         expect={"slept": SLEEP_S},
         claim=Ratio("asyncio.sleep", "time.sleep", "> 5", "< 2"),
         causes=[

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -45,7 +45,7 @@ __all__ = ["Answer", "Answers", "Cause", "Ratio", "experiment"]
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S = 3.0
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "numpy", "psutil", "tqdm"}
+CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
 
 Arms = Mapping[str, tuple[Any, ...]]
 
@@ -124,20 +124,21 @@ def free_port() -> int:
 
 
 class Server:
-    """A server that was started from a literal command line and has answered."""
+    """A server, started from a literal command line in an experiment's folder."""
 
-    def __init__(self, name: str, command: str, folder: Path, path: str = "/") -> None:
+    def __init__(self, name: str, command: str, folder: Path) -> None:
         self.name = name
         self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.command = command.format(port=self.port)
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
-        path_first = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        environment = os.environ | {"PATH": path_first, "PYTHONUNBUFFERED": "1"}
-        environment.pop("WEB_CONCURRENCY", None)
         argv = shlex.split(self.command)
-        if shutil.which(argv[0], path=path_first) is None:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        if shutil.which(argv[0], path=path) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
+        environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+        environment.pop("WEB_CONCURRENCY", None)
         cores = ",".join(map(str, cores_for(command)[0]))
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self.guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", GUARD, cores, str(STOP_S), *argv],
             cwd=folder,
@@ -148,12 +149,6 @@ class Server:
             start_new_session=True,
         )
         self.pid = int(self.guard.stdout.readline())  # type: ignore[union-attr]
-        self.url = f"http://127.0.0.1:{self.port}"
-        try:
-            self.wait_until_ready(path)
-        except BaseException:
-            self.stop()
-            raise
 
     def wait_until_ready(self, path: str) -> None:
         """Poll until the server answers anything at all, while its process lives."""
@@ -186,29 +181,31 @@ class Server:
 
     def said(self, what: str) -> str:
         """One message for a server that failed: what it did, and its last lines."""
-        tail = "\n".join(f"    {line}" for line in self.output()[-8:])
-        return f"server of arm {self.name!r} {what}: {self.command}\n{tail}"
+        tail = "".join(f"\n    {line}" for line in self.output()[-8:])
+        return f"server of arm {self.name!r} {what}: $ {self.command}{tail}"
 
     def last_error(self) -> str:
         """The last line of its output that names an exception."""
         errors = [x for x in self.output() if re.match(r"[\w.]*(Error|Exception)\b", x)]
         return errors[-1] if errors else ""
 
-    def stop(self) -> None:
-        with self.guard:  # which closes its standard input, and waits
-            pass
-        self.log.close()
-
 
 @contextmanager
 def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
-    """The servers of all arms, started together and stopped together."""
-    with ExitStack() as stack:
-        started = {}
-        for name, (command, path, *_) in arms.items():
-            server = started[name] = Server(name, command, folder, path)
-            stack.callback(server.stop)
+    """The servers of all arms, started together, ready, and in the end stopped together."""
+    started: dict[str, Server] = {}
+    try:
+        for name, (command, *_) in arms.items():
+            started[name] = Server(name, command, folder)
+        for name, (_, path, *_) in arms.items():
+            started[name].wait_until_ready(path)
         yield started
+    finally:
+        for server in started.values():
+            server.guard.stdin.close()  # type: ignore[union-attr]
+        for server in started.values():
+            server.guard.wait()
+            server.log.close()
 
 
 # ---- Rounds --------------------------------------------------------------------------
@@ -238,10 +235,8 @@ def measure(
     runs: dict[str, list[Run]] = {name: [] for name in arms}
     commands: dict[str, str] = {}
     order = random.Random(options.seed)
-    with tqdm(
-        total=options.rounds * len(arms), disable=None, leave=False,
-        bar_format="{desc} |{bar:20}| {remaining} left",
-    ) as bar:  # fmt: skip
+    form = "{desc}  {bar:20}  {remaining} left"
+    with tqdm(total=options.rounds * len(arms), disable=None, leave=False, bar_format=form) as bar:
 
         def watch(name: str, number: int) -> None:
             bar.set_description_str(f"round {bar.n // len(arms) + 1} of {options.rounds}: {name}")
@@ -249,17 +244,16 @@ def measure(
             stay_on(cores_for(arms[name][0])[1])
 
         for launch in range(options.launches):
-            share = options.rounds // options.launches
-            share += launch < options.rounds % options.launches
             bar.set_description_str(f"starting {len(arms)} servers")
             with servers(arms, folder) as started:
                 loads = {name: load_of(arms[name], base, started[name]) for name in arms}
                 commands |= {name: server.command for name, server in started.items()}
                 for name, load in loads.items():
                     check(load, started[name], expect)
-                    watch(name, 0)
-                    bar.update(-1)
-                    loadgen.run(replace(load, duration_s=options.warmup, requests=None))
+                for name, load in loads.items():
+                    bar.set_description_str(f"warming up {name}")
+                    loadgen.run(replace(load, duration_s=options.warmup))
+                share = (options.rounds + launch) // options.launches
                 for name, more in loadgen.run_rounds(loads, order, share, watch).items():
                     runs[name] += more
     stay_on(CORES)
@@ -270,7 +264,7 @@ def probe(arms: Arms, folder: Path) -> list[dict[str, Any]]:
     """Ask each arm once, one server at a time."""
     evidence = []
     for name, arm in arms.items():
-        print(f"asking {name}", file=sys.stderr)
+        print(f"asking {name}: {arm[0]}"[:79], file=sys.stderr)
         with servers({name: arm}, folder) as started:
             server = started[name]
             load = load_of(arm, Load(url=server.url), server)
@@ -321,7 +315,7 @@ def _settle(options: Any, duration_s: float, connections: int, quick_connections
     options.mode, options.launches = mode, 3 if mode == "full" else 1
     options.rounds = options.rounds or {"quick": 6, "plain": 6, "full": 15}[mode]
     options.warmup = {"quick": 0.1, "plain": 0.5, "full": 0.5}[mode]
-    options.duration = options.duration or {"quick": 0.3, "plain": duration_s}.get(mode, 1.0)
+    options.duration = options.duration or (duration_s / 4 if options.quick else duration_s)
     fewer = quick_connections or connections
     options.connections = options.connections or (fewer if options.quick else connections)
 
@@ -418,7 +412,7 @@ def experiment(
             )
         _conclude(result, claim, causes, subject)
         result.elapsed_s = time.monotonic() - began
-        print(summarize.report_result(result, options.markdown))
+        summarize.show(summarize.report_result(result, options.markdown))
         if options.save:
             print(f"recorded in {save(result, script).name}", file=sys.stderr)
         if options.plot:
@@ -470,11 +464,9 @@ def _measure(result: Result, arms: Arms, expect: object, options: Any, folder: P
     runs, commands = measure(arms, folder, base, expect, options)
     asked = {key: getattr(options, key) for key in ("rounds", "seed", "launches")}
     result.load = base.to_json() | asked
-    for name, (command, path, *more) in arms.items():
-        notes = [f"{workers(command)} workers, which share all cores with the client"]
-        note = notes[0] if workers(command) > 1 else ""
+    for name, (command, path, *_) in arms.items():
         result.arms[name] = summarize.arm(
-            runs[name], command=commands[name], path=path, note=note, more=more
+            runs[name], command=commands[name], path=path, workers=workers(command)
         )
 
 

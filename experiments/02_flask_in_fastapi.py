@@ -1,0 +1,80 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "a2wsgi", "aiohttp", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools",
+#   "numpy", "psutil", "tqdm", "uvicorn[standard]", "uvloop",
+# ]
+# ///
+"""02: an unchanged Flask view gets faster inside FastAPI
+
+Claim      A Flask view that sleeps 0.1 s gets faster, unchanged, when the Flask app is
+           mounted in FastAPI on uvicorn: 77.7 to 236.6 requests/s.
+Source     github.com/afiorillo/flask-in-fastapi, July 2020: hey -z 30s, 50 connections;
+           gunicorn with 2 x 4 threads against uvicorn with 2 x 12
+Expect     The ceiling is min(threads, 50) / 0.1 s. gunicorn with 2 x 4 threads: 80
+           requests/s; the mount with 2 x 40: 500; a2wsgi with 2 x 10: 200;
+           gunicorn with as many threads as the mount, 2 x 40: 500 too.
+Run        python experiments/02_flask_in_fastapi.py
+Not shown  What a view costs that computes instead of waiting (experiment 17).
+"""
+
+import time
+import warnings
+
+import a2wsgi
+from fastapi import FastAPI
+from flask import Flask
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # deprecated, and what the claim was made about
+    from starlette.middleware.wsgi import WSGIMiddleware
+
+SLEEP_S = 0.1
+
+flask_app = Flask(__name__)
+app = FastAPI()
+app.mount("/starlette", WSGIMiddleware(flask_app))
+app.mount("/a2wsgi", a2wsgi.WSGIMiddleware(flask_app))  # 10 threads
+
+
+@flask_app.route("/")
+def view():  # the same view in every arm
+    time.sleep(SLEEP_S)
+    return "slept"
+
+
+UVICORN = "uvicorn --workers 2 02_flask_in_fastapi:app --no-access-log --port {port}"
+ARMS = {
+    "gunicorn 2 x 4": (
+        "gunicorn -w 2 --threads 4 -b 127.0.0.1:{port} 02_flask_in_fastapi:flask_app",
+        "/",
+    ),
+    "mounted 2 x 40": (UVICORN, "/starlette/"),
+    "a2wsgi 2 x 10": (UVICORN, "/a2wsgi/"),
+    "gunicorn 2 x 40": (
+        "gunicorn -w 2 --threads 40 -b 127.0.0.1:{port} 02_flask_in_fastapi:flask_app",
+        "/",
+    ),
+}
+
+if __name__ == "__main__":
+    from harness import Cause, Ratio, experiment
+
+    experiment(
+        ARMS,
+        connections=50,
+        expect="slept",
+        duration_s=2.0,
+        claim=Ratio("mounted 2 x 40", "gunicorn 2 x 4", "> 1.5", "< 1.1"),
+        causes=[
+            Cause(
+                "mounted 2 x 40",
+                "gunicorn 2 x 40",
+                when="inside 0.8 to 1.25",
+                then="with as many threads in gunicorn the mount is {ratio}: what was "
+                "compared was 2 x 4 threads with many",
+                otherwise="with as many threads in gunicorn the mount is still {ratio}, so "
+                "the number of threads is not all of it",
+            )
+        ],
+    )
