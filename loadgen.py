@@ -2,13 +2,11 @@
 
     python loadgen.py http://127.0.0.1:8000/                   50 connections for 10 s
     python loadgen.py -n 5000 -c 1000 --no-keepalive URL       exactly 5000, as ab does
-    python loadgen.py -z 30s --json '{"X": [[1, 2]]}' -o run.json URL
     python loadgen.py URL_A URL_B                              rounds of both, and the ratio
 
 As a library: ``run(Load(url="http://127.0.0.1:8000/", requests=1000))`` returns a
-`summarize.Run`, and `run_rounds` several of them, interleaved. This module owns the network
-and the order of load; of the server it knows the URL and, if told, a process id to account
-for. Nothing is ever retried: a request that fails is counted once, under its kind.
+`summarize.Run`. This module owns the network and the order of load. It never retries: a
+request that fails is counted once, under its kind.
 """
 
 from __future__ import annotations
@@ -29,8 +27,8 @@ import ssl
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -100,9 +98,7 @@ class Load:
             if (value := getattr(self, key)) is not None and value <= 0:
                 raise ValueError(f"{key} is {value:g}: it must be above 0")
         for name, value in self.headers:
-            if not re.fullmatch(r"[!#-'*+.^-z|~\w-]+", name, re.ASCII) or re.search(
-                r"[^\t -~\x80-\xff]", value
-            ):
+            if not re.fullmatch(r"[!#-'*+.^-z|~\w-]+:[\t -~\x80-\xff]*", f"{name}:{value}", re.A):
                 raise ValueError(f"{name}: {value!r} is no header: write 'Name: value' in Latin-1")
         if self.requests is None and self.duration_s is None:
             object.__setattr__(self, "duration_s", 10.0)
@@ -115,7 +111,7 @@ class Load:
         host = url.host_port_subcomponent or ""
         headers = CIMultiDict({"Host": host, "User-Agent": "loadgen/1", "Accept": "*/*"})
         if url.user:
-            headers["Authorization"] = aiohttp.BasicAuth(url.user, url.password or "").encode()
+            headers["Authorization"] = aiohttp.encode_basic_auth(url.user, url.password or "")
         for name, _ in self.headers:
             headers.popall(name, None)
         headers.extend(self.headers)
@@ -137,25 +133,11 @@ class Load:
 
 
 # ---- Counting ------------------------------------------------------------------------
-
-
-class Outcome:
-    """One way in which requests end: a status (None without a whole answer) and a kind of
-    error (None if ok), and the times in ns of those that have just ended so: `prompt` holds
-    response times of requests sent when they were due, `late` those of others, with the lag.
-    """
-
-    def __init__(self, status: int | None, kind: str | None) -> None:
-        self.status, self.kind = status, kind
-        self.prompt: list[int] = []
-        self.late: list[tuple[int, int]] = []
-
-
 class Tally:
     """What came back: appended to by the hot path, folded into histograms in bulk."""
 
     def __init__(self) -> None:
-        self.outcomes: dict[tuple[int | None, str | None], Outcome] = {}
+        self.outcomes: dict[tuple[int | None, str | None], list[int]] = {}
         self.histograms = {key: Histogram() for key in summarize.RECORDED}
         self.statuses: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -164,35 +146,35 @@ class Tally:
         self.second: list[NDArray[np.int64]] = []
         self.failed_before = 0
 
-    def outcome(self, status: int | None, kind: str | None) -> Outcome:
-        return self.outcomes.setdefault((status, kind), Outcome(status, kind))
+    def outcome(self, status: int | None, kind: str | None) -> list[int]:
+        """Where to append the response time and the send lag, in ns, of a request that ends
+        with `status` (None without a whole answer) and error `kind` (None if it is ok).
+        """
+        return self.outcomes.setdefault((status, kind), [])
 
     def fold(self) -> None:
         """Empty all outcomes into the counts and histograms."""
-        for (status, kind), outcome in self.outcomes.items():
-            if not (count := len(outcome.prompt) + len(outcome.late)):
-                continue
-            late = np.array(outcome.late or np.empty((0, 2)), dtype=np.int64)
-            latency = np.concatenate([np.array(outcome.prompt, dtype=np.int64), late[:, 0]])
-            lag = np.concatenate([np.zeros(len(outcome.prompt), dtype=np.int64), late[:, 1]])
-            outcome.prompt.clear()
-            outcome.late.clear()
+        for (status, kind), times in self.outcomes.items():
+            latency, lag = np.array(times, dtype=np.int64).reshape(-1, 2).T
+            count = len(latency)
+            times.clear()
             self.held_ns += int(latency.sum())
-            if status is not None:
+            if status is not None and count:
                 self.statuses[str(status)] += count
-            if kind is not None:
+            if kind is None:
+                self.ok += count
+                self.second.append(latency)
+                self.histograms["latency_s"].record(latency)
+                self.histograms["service_s"].record(latency - lag)
+                self.histograms["send_lag_s"].record(lag)
+            elif count:
                 self.failed += count
                 self.errors[kind] += count
                 self.histograms["failed_s"].record(latency)
-                continue
-            self.ok += count
-            self.second.append(latency)
-            self.histograms["latency_s"].record(latency)
-            self.histograms["service_s"].record(latency - lag)
-            self.histograms["send_lag_s"].record(lag)
 
     def end_second(self, time_s: float) -> None:
         """Close the entry of the series that ends `time_s` after the window began."""
+        self.fold()
         values = np.concatenate(self.second) if self.second else np.empty(0)
         p50_s, p99_s = np.percentile(values, (50, 99)) / 1e9 if len(values) else (None, None)
         failed, self.failed_before = self.failed - self.failed_before, self.failed
@@ -202,8 +184,6 @@ class Tally:
 
 
 # ---- The engine: who sends what when -------------------------------------------------
-
-
 class Engine:
     """A closed loop: each connection sends its next request when the last is settled.
 
@@ -215,8 +195,10 @@ class Engine:
         self.load = load
         self.host = str(URL(load.url).host)
         self.address = self.host, int(URL(load.url).port or 0)
-        self.tls = tls_context(load)
-        self.opened = self.bytes = 0
+        self.tls = ssl.create_default_context() if URL(load.url).scheme == "https" else None
+        if self.tls and load.insecure:
+            self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
+        self.opened = 0
         self.connect_s: list[float] = []
         self.tls_s: list[float] = []
         self.interrupted = False
@@ -229,16 +211,12 @@ class Engine:
         self.tally = Tally()
         self.known: bytes | None = None
         self.alike = self.tally.outcome(200, None)
-        self.left = self.bytes = 0
+        self.left = 0
         self.sending = True
         self.in_flight = self.loop_lag_s = 0.0
         self.settled = asyncio.Event()
         self.cpu_s = -process_time()
         self.began_ns = self.ended_ns = perf_counter_ns()
-
-    def learn(self, answer: bytes, status: int, kind: str | None) -> None:
-        """Remember a whole answer, so that the next that is the same need not be parsed."""
-        self.known, self.alike = answer, self.tally.outcome(status, kind)
 
     def idle(self) -> None:
         """A connection was refused leave to send: the load is over."""
@@ -255,6 +233,17 @@ class Engine:
             held_ns = self.tally.held_ns + sum(now - c.due for c in self.clients if c.busy)
             self.in_flight = held_ns / max(now - self.began_ns, 1)
             self.idle()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task whose failure ends the run."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception():
+                self.stop(task.exception())
+
+        task = asyncio.get_running_loop().create_task(coroutine)
+        task.add_done_callback(done)
+        return task
 
     def stop(self, fault: BaseException | None = None) -> None:
         """End at once: the user interrupts, or there is a fault that leaves nothing to do."""
@@ -276,42 +265,28 @@ class Engine:
             asyncio.get_running_loop().call_later(duration_s, self.end_load)
         for client in self.clients:
             client.proceed(perf_counter_ns())
+        now = perf_counter_ns()
         while not self.settled.is_set():
-            ticked_ns = perf_counter_ns()
+            due_ns = now + TICK_S * 1e9
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self.settled.wait()
             now = perf_counter_ns()
-            self.loop_lag_s = max(self.loop_lag_s, (now - ticked_ns) / 1e9 - TICK_S)
-            self.tick(now, watch)
+            self.loop_lag_s = max(self.loop_lag_s, (now - due_ns) / 1e9)
+            for client in self.clients:
+                if client.busy and now - client.due > self.load.timeout_s * 1e9:
+                    client.time_out()
+            self.tally.fold()
+            elapsed_s = (now - self.began_ns) / 1e9
+            if elapsed_s >= len(self.tally.series) + 1:
+                self.tally.end_second(elapsed_s)
+            watch(elapsed_s)
         self.ended_ns = perf_counter_ns()
         self.cpu_s += process_time()
         self.end_load()
-        self.tally.fold()
         self.tally.end_second((self.ended_ns - self.began_ns) / 1e9)
         if self.fault:
             raise self.fault
-
-    def tick(self, now: int, watch: Callable[[float], None]) -> None:
-        """Look for time-outs, fold what came, close a second of the series."""
-        overdue = now - self.load.timeout_s * 1e9
-        for client in self.clients:
-            if client.busy and client.due < overdue:
-                client.time_out()
-        self.tally.fold()
-        elapsed_s = (now - self.began_ns) / 1e9
-        if elapsed_s >= len(self.tally.series) + 1:
-            self.tally.end_second(elapsed_s)
-        watch(elapsed_s)
-
-
-def tls_context(load: Load) -> ssl.SSLContext | None:
-    if URL(load.url).scheme != "https":
-        return None
-    context = ssl.create_default_context()
-    if load.insecure:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 class Expectation:
@@ -343,7 +318,8 @@ class Expectation:
 class Client:
     """One connection's worth of requests, one after the other: what both clients share."""
 
-    __slots__ = ("backoff_s", "busy", "due", "engine", "expectation", "lag", "opening")
+    start: Callable[[], None]  # sends the request that is due, over a new connection if need be
+    close: Callable[[], None]  # gives up what is under way
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -352,14 +328,6 @@ class Client:
         self.opening = False  # a connection is being made for it
         self.due = self.lag = 0
         self.backoff_s = FIRST_BACKOFF_S
-
-    def start(self) -> None:
-        """Send the request that is due, over a connection that may have to be opened."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Give up whatever is under way."""
-        raise NotImplementedError
 
     def proceed(self, now: int) -> None:
         """Begin the next request, due now, if there is leave to send one."""
@@ -374,7 +342,7 @@ class Client:
 
     def settle(self, status: int | None, kind: str | None) -> None:
         now = perf_counter_ns()
-        self.engine.tally.outcome(status, kind).late.append((now - self.due, self.lag))
+        self.engine.tally.outcome(status, kind).extend((now - self.due, self.lag))
         self.proceed(now)
 
     def time_out(self) -> None:
@@ -392,7 +360,7 @@ class Client:
     def not_connected(self, kind: str, why: str) -> None:
         """Count the request that found no connection, and try the next after a pause."""
         engine, waited_ns = self.engine, perf_counter_ns() - self.due
-        engine.tally.outcome(None, kind).late.append((waited_ns, waited_ns))
+        engine.tally.outcome(None, kind).extend((waited_ns, waited_ns))
         self.busy = self.opening = False
         if not engine.opened:
             engine.stop(CannotRun(f"{engine.load.url}: {kind} ({why}): {REMEDIES[kind]}"))
@@ -414,11 +382,6 @@ class Wire(Client, asyncio.Protocol):
     the whole answer that was parsed last: then what it says is known.
     """
 
-    __slots__ = (
-        "complete", "framed", "fresh", "keep", "parser", "request", "status", "task",
-        "transport", "write",
-    )  # fmt: skip
-
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.request = engine.load.to_bytes()
@@ -430,7 +393,7 @@ class Wire(Client, asyncio.Protocol):
     def start(self) -> None:
         if self.transport is None:
             self.opening = True
-            self.task = asyncio.get_running_loop().create_task(self.open())
+            self.task = self.engine.spawn(self.open())
         else:
             self.lag = 0
             self.send()
@@ -492,14 +455,12 @@ class Wire(Client, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         engine = self.engine
-        engine.bytes += len(data)
         if data == engine.known and self.fresh:
             now = perf_counter_ns()
-            if self.lag:
-                engine.alike.late.append((now - self.due, self.lag))
-                self.lag = 0
-            else:
-                engine.alike.prompt.append(now - self.due)
+            times = engine.alike
+            times.append(now - self.due)
+            times.append(self.lag)
+            self.lag = 0
             if engine.left:
                 engine.left -= 1
                 self.due = now
@@ -563,11 +524,11 @@ class Wire(Client, asyncio.Protocol):
             self.fail("reset" if self.fresh else "incomplete")
 
     def answered(self, whole: bytes | None) -> None:
-        kind = self.expectation.error(self.status)
-        if not (self.keep and self.engine.load.keepalive):
+        engine, kind = self.engine, self.expectation.error(self.status)
+        if not (self.keep and engine.load.keepalive):
             self.drop()
         elif whole is not None:
-            self.engine.learn(whole, self.status, kind)
+            engine.known, engine.alike = whole, engine.tally.outcome(self.status, kind)
         self.settle(self.status, kind)
 
     def fail(self, kind: str) -> None:
@@ -581,6 +542,7 @@ class Session(Client):
     def __init__(self, engine: Engine, session: aiohttp.ClientSession) -> None:
         super().__init__(engine)
         self.session = session
+        self.url = URL(engine.load.url).with_user(None)
         self.headers = engine.load.all_headers()
         self.task: asyncio.Task[None] | None = None
 
@@ -603,18 +565,17 @@ class Session(Client):
 
     def start(self) -> None:
         self.lag = 0
-        self.task = asyncio.get_running_loop().create_task(self.request())
+        self.task = self.engine.spawn(self.request())
 
     async def request(self) -> None:
         load, status, kind = self.engine.load, None, None
         self.expectation.begin()
         try:
             async with self.session.request(
-                load.method, load.url, headers=self.headers, data=load.body or None,
+                load.method, self.url, headers=self.headers, data=load.body or None,
                 allow_redirects=False, trace_request_ctx=self,
             ) as response:  # fmt: skip
                 async for piece in response.content.iter_any():
-                    self.engine.bytes += len(piece)
                     self.expectation.body(piece)
                 status, kind = response.status, self.expectation.error(response.status)
         except (aiohttp.ClientError, OSError) as error:
@@ -642,13 +603,10 @@ def error_kind(error: Exception) -> str:
             return "reset"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return "incomplete"
-        case _:
-            return "protocol"
+    return "protocol"
 
 
 # ---- The machine ---------------------------------------------------------------------
-
-
 class Machine:
     """What the processes of this machine had used when this was made, to be subtracted."""
 
@@ -709,22 +667,21 @@ def listen_overflows() -> int:
 
 
 @cache
-def _constants() -> Json:
+def _machine() -> Json:
     """What does not change while this process lives."""
     cpu = platform.processor() or platform.machine()
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     with suppress(OSError):
-        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        cpu = found[1] if found else cpu
+    git = f"git -C {shlex.quote(str(Path(__file__).parent))} describe --always --dirty"
+    status, commit = subprocess.getstatusoutput(git)
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "commit": commit or None,
+        "commit": commit if status == 0 else None,
     }
 
 
@@ -734,99 +691,75 @@ def environment(packages: Sequence[str] = ("aiohttp", "httptools", "uvloop")) ->
     for package in packages:
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-    return _constants() | {"packages": versions, "load_average": os.getloadavg()[0]}
+    return _machine() | {"packages": versions, "load_average": os.getloadavg()[0]}
 
 
 # ---- One run, and rounds of several --------------------------------------------------
-
-
-async def look_up(load: Load) -> float:
-    """The seconds that it takes to resolve the name. Raises CannotRun when it does not."""
-    url, began_ns = URL(load.url), perf_counter_ns()
-    try:
-        await asyncio.get_running_loop().getaddrinfo(url.host, url.port)
-    except (OSError, UnicodeError) as error:
-        raise CannotRun(f"{load.url}: {url.host} does not resolve: {REMEDIES['dns']}") from error
-    return (perf_counter_ns() - began_ns) / 1e9
-
-
-@asynccontextmanager
-async def clients(engine: Engine) -> AsyncIterator[list[Wire | Session]]:
-    """As many clients as the load has connections, closed in the end."""
-    load = engine.load
-    slots = range(min(load.connections, load.requests or load.connections))
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, force_close=not load.keepalive, ssl=engine.tls or True, ttl_dns_cache=None
-        ),
+def _session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
+    """A session that sends what it is given and nothing else, once."""
+    connector = aiohttp.TCPConnector(
+        limit=0, force_close=not load.keepalive, ssl=tls or True, ttl_dns_cache=None
+    )
+    session = aiohttp.ClientSession(
+        connector=connector,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
         timeout=aiohttp.ClientTimeout(total=None),
         trace_configs=[Session.trace()],
-    ) as session:
-        session._retry_connection = False  # what fails is counted, not sent again
-        wire = load.client == "wire"
-        made = [Wire(engine) if wire else Session(engine, session) for _ in slots]
-        try:
-            yield made
-        finally:
-            for client in made:
-                client.close()
+    )
+    session._retry_connection = False
+    return session
 
 
 async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
-    loop, dns_s = asyncio.get_running_loop(), await look_up(load)
-    engine = Engine(load)
+    loop, engine, asked_ns = asyncio.get_running_loop(), Engine(load), perf_counter_ns()
+    try:
+        await loop.getaddrinfo(*engine.address)
+    except (OSError, UnicodeError) as error:
+        raise CannotRun(f"{load.url}: no address for {engine.host}: {REMEDIES['dns']}") from error
+    dns_s = (perf_counter_ns() - asked_ns) / 1e9
     loop.set_exception_handler(lambda _, context: engine.stop(context.get("exception")))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, engine.stop)
-    async with clients(engine) as engine.clients:
-        if load.warmup_s:
-            await engine.phase(None, load.warmup_s, lambda elapsed_s: None)
-        started, before = datetime.now(UTC), Machine(load.pid)
-        peak = before.memory()
+    async with _session(load, engine.tls) as session:
+        engine.clients = [
+            Wire(engine) if load.client == "wire" else Session(engine, session)
+            for _ in range(min(load.connections, load.requests or load.connections))
+        ]
+        try:
+            if load.warmup_s:
+                await engine.phase(None, load.warmup_s, lambda elapsed_s: None)
+            started, before = datetime.now(UTC), Machine(load.pid)
+            server = before.memory()
 
-        def each_tick(elapsed_s: float) -> None:
-            if load.pid:
-                peak.update({key: max(peak[key], n) for key, n in before.memory().items()})
-            watch(engine, elapsed_s)
+            def each_tick(elapsed_s: float) -> None:
+                if load.pid:
+                    server.update({key: max(server[key], n) for key, n in before.memory().items()})
+                watch(engine, elapsed_s)
 
-        if not engine.interrupted:
-            await engine.phase(load.requests, load.duration_s, each_tick)
-        after = Machine(load.pid)
-        unfinished = sum(client.busy for client in engine.clients)
+            if not engine.interrupted:
+                await engine.phase(load.requests, load.duration_s, each_tick)
+            after, unfinished = Machine(load.pid), sum(client.busy for client in engine.clients)
+        finally:
+            for client in engine.clients:
+                client.close()
+    server["cpu_s"] = after.server_cpu_s - before.server_cpu_s
     tally, elapsed_s = engine.tally, (engine.ended_ns - engine.began_ns) / 1e9
     connect_s, tls_s = (
         float(np.median(x)) if x else None for x in (engine.connect_s, engine.tls_s)
     )
-    run = Run(
-        name=load.name or load.url,
-        started=started.isoformat(timespec="seconds"),
-        elapsed_s=elapsed_s,
-        load=load.to_json(),
-        ok=tally.ok,
-        failed=tally.failed,
-        unfinished=unfinished,
-        interrupted=engine.interrupted,
-        statuses=dict(tally.statuses),
-        errors=dict(tally.errors),
-        bytes_received=engine.bytes,
-        histograms=tally.histograms,
-        series=tally.series,
-        connections={
-            "opened": engine.opened, "dns_s": dns_s, "connect_s": connect_s, "tls_s": tls_s
-        },
-        client={
-            "cpu_s": engine.cpu_s,
-            "loop_lag_s": engine.loop_lag_s,
-            "in_flight": engine.in_flight,
-            **after.disturbances(before, elapsed_s),
-        },
-        server={"cpu_s": after.server_cpu_s - before.server_cpu_s, **peak} if load.pid else None,
-        environment=environment(),
-    )  # fmt: skip
-    return summarize.judged(run)
+    connections = {"opened": engine.opened, "dns_s": dns_s, "connect_s": connect_s, "tls_s": tls_s}
+    cost = {key: getattr(engine, key) for key in ("cpu_s", "loop_lag_s", "in_flight")}
+    return summarize.judged(Run(
+        name=load.name or load.url, started=started.isoformat(timespec="seconds"),
+        elapsed_s=elapsed_s, load=load.to_json(),
+        ok=tally.ok, failed=tally.failed, unfinished=unfinished, interrupted=engine.interrupted,
+        statuses=dict(tally.statuses), errors=dict(tally.errors),
+        histograms=tally.histograms, series=tally.series, connections=connections,
+        client=cost | after.disturbances(before, elapsed_s),
+        server=server if load.pid else None, environment=environment(),
+    ))  # fmt: skip
 
 
 def run(load: Load, watch: Callable[[Engine, float], None] = lambda engine, s: None) -> Run:
@@ -874,8 +807,6 @@ def run_rounds(
 
 
 # ---- Command line --------------------------------------------------------------------
-
-
 def seconds(text: str) -> float:
     """Seconds of "10s", "1m30s", "500ms" or "0.5"."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|us|h|m|s|$)", text)
@@ -892,28 +823,6 @@ def count(text: str) -> int:
     if number < 1 or number % 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count: write 5000 or 5k")
     return int(number)
-
-
-def header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise argparse.ArgumentTypeError(f"{text!r} is no header: write 'Name: value'")
-    return name.strip(), value.strip()
-
-
-def body(text: str) -> bytes:
-    try:
-        return Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text[1:]}: {error.strerror}") from error
-
-
-def as_json(text: str) -> bytes:
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no JSON: {error}") from error
-    return text.encode()
 
 
 def _parser() -> summarize.Parser:
@@ -934,10 +843,10 @@ def _parser() -> summarize.Parser:
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
     add = parser.add_argument_group("request").add_argument
     add("-m", "--method", metavar="METHOD", help="(GET, or POST where there is a body)")
-    add("-H", "--header", type=header, action="append", default=[], metavar="'NAME: VALUE'")
-    add("-d", "--data", dest="body", type=body, metavar="BODY|@FILE")
-    add("-D", "--data-file", dest="body", type=lambda f: body(f"@{f}"), metavar="FILE")
-    add("--json", type=as_json, metavar="VALUE", help="a body and its content type")
+    add("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
+    add("-d", "--data", metavar="BODY|@FILE")
+    add("-D", "--data-file", metavar="FILE")
+    add("--json", metavar="VALUE", help="a body and its content type")
     add("-T", "--content-type", metavar="TYPE")
     add("-a", "--auth", metavar="USER:PASSWORD", help="basic authentication")
     add("--insecure", action="store_true", help="take any certificate")
@@ -954,17 +863,25 @@ def _parser() -> summarize.Parser:
 
 
 def _load(options: argparse.Namespace, url: str) -> Load:
-    """The Load that the options ask for. Raises ValueError."""
+    """The Load that the options ask for. Raises ValueError or OSError."""
     asked = {f.name: v for f in fields(Load) if (v := getattr(options, f.name, None)) is not None}
-    sent, headers = options.json or options.body or b"", list(options.header)
+    text, file = options.data or options.json or "", options.data_file
+    if options.json is not None:
+        json.loads(options.json)  # or say what is wrong with it
+    elif text.startswith("@"):
+        file = text[1:]
+    body = Path(file).read_bytes() if file else text.encode()
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, _, value in (line.partition(":") for line in options.header):
+        headers.add(name.strip(), value.strip())
     kind = options.content_type or ("application/json" if options.json else "text/plain")
-    if (options.content_type or sent) and "content-type" not in {n.lower() for n, _ in headers}:
-        headers.append(("Content-Type", kind))
+    if body or options.content_type:
+        headers.setdefault("Content-Type", kind)
     if options.auth is not None:
-        user, _, password = options.auth.partition(":")
-        headers.append(("Authorization", aiohttp.BasicAuth(user, password).encode()))
-    method = options.method or ("POST" if sent else "GET")
-    return Load(**asked | {"url": url, "method": method, "headers": tuple(headers), "body": sent})
+        headers["Authorization"] = aiohttp.encode_basic_auth(*options.auth.split(":", 1))
+    method = options.method or ("POST" if body else "GET")
+    made = {"url": url, "method": method, "headers": tuple(headers.items()), "body": body}
+    return Load(**asked | made)
 
 
 @contextmanager
@@ -990,7 +907,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         loads = [_load(options, url) for url in options.urls]
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     shown = not options.quiet and sys.stderr.isatty()
     try:

@@ -19,7 +19,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, Self
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -56,7 +55,6 @@ class Unreadable(Exception):
 
 
 # ---- Histogram -----------------------------------------------------------------------
-
 LONGEST_NS = 3600 * 10**9
 _HALF_BITS = 10  # three digits: 2048 sub-buckets, of which the upper 1024 are new each time
 
@@ -157,22 +155,39 @@ class Histogram:
 
 
 # ---- Records -------------------------------------------------------------------------
-
 RECORDED = ("latency_s", "service_s", "send_lag_s", "failed_s")
-T = TypeVar("T")
 
 
-def _from_json(cls: type[T], data: Json) -> T:
-    """Make a dataclass from its JSON form; keys it does not know are left alone."""
-    known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}  # type: ignore[attr-defined]
-    try:
-        return cls(**known)
-    except TypeError as error:
-        raise Unreadable(f"not a whole {cls.__name__} record: {error}") from error
+class Record:
+    """What a Run and a Result have in common: their JSON form."""
+
+    FORMAT: ClassVar[str]
+    __dataclass_fields__: ClassVar[Json]
+
+    def to_json(self) -> Json:
+        fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        return {"format": self.FORMAT, **fields}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        """Raises Unreadable when something is missing; keys that are unknown are left alone."""
+        try:
+            return cls(**{key: v for key, v in data.items() if key in cls.__dataclass_fields__})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Unreadable(f"not a whole {cls.__name__} record: {error!r}") from error
+
+    def save(self, path: Path) -> None:
+        """Write it whole or not at all: to a temporary name beside it, then renamed."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            draft.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 @dataclass(kw_only=True)
-class Run:
+class Run(Record):
     """One run of load on one server: what was asked, what came back, what it cost.
 
     `requests` = `ok` + `failed` + `unfinished`, always. `latency_s` counts from the moment
@@ -197,7 +212,6 @@ class Run:
     server: Json | None = None
     validity: Json = field(default_factory=dict)
     environment: Json = field(default_factory=dict)
-    bytes_received: int = 0
     interrupted: bool = False
 
     FORMAT = "loadgen-run/1"
@@ -223,29 +237,24 @@ class Run:
         return float(self.server["cpu_s"]) / (self.ok + self.failed) * 1e6
 
     def to_json(self) -> Json:
-        data = {"format": self.FORMAT, **{k: getattr(self, k) for k in self.__dataclass_fields__}}
-        data |= {"requests": self.requests, "throughput": self.throughput}
+        data = super().to_json() | {"requests": self.requests, "throughput": self.throughput}
         data |= {key: self.histograms[key].summary_s() for key in RECORDED}
-        data["histograms"] = {key: h.encode() for key, h in self.histograms.items()}
-        return data
+        return data | {"histograms": {key: h.encode() for key, h in self.histograms.items()}}
 
     @classmethod
     def from_json(cls, data: Json) -> Run:
         try:
-            histograms = {k: Histogram.decode(v) for k, v in data["histograms"].items()}
+            histograms = {key: Histogram.decode(data["histograms"][key]) for key in RECORDED}
             for key, histogram in histograms.items():
                 if histogram.count:  # the encoded form keeps both ends to three digits only
                     histogram.hdr.min_value = round(data[key]["min"] * 1e9)
                     histogram.hdr.max_value = round(data[key]["max"] * 1e9)
-            run = _from_json(cls, data | {"histograms": histograms})
+            run = super().from_json(data | {"histograms": histograms})
             if data["requests"] != run.requests:
                 raise Unreadable("requests is not ok + failed + unfinished")
-            return run
-        except (KeyError, TypeError, AttributeError) as error:
+            return judged(run)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreadable(f"not a whole Run record: {error!r}") from error
-
-    def save(self, path: Path) -> None:
-        write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
 
 
 def merge(runs: Sequence[Run]) -> Run:
@@ -271,13 +280,13 @@ def merge(runs: Sequence[Run]) -> Run:
         client=client,
         server=server,
     )
-    for key in ("elapsed_s", "ok", "failed", "unfinished", "bytes_received"):
+    for key in ("elapsed_s", "ok", "failed", "unfinished"):
         setattr(merged, key, sum(getattr(run, key) for run in runs))
     return judged(merged)
 
 
 @dataclass(kw_only=True)
-class Result:
+class Result(Record):
     """A comparison in rounds, and the verdict of the claim it was made for, if there is one.
 
     `arms` maps a name to {command, run, rounds, …}; `ratios` and `evidence` are what was
@@ -308,57 +317,35 @@ class Result:
 
     def to_json(self) -> Json:
         arms = {name: arm | {"run": arm["run"].to_json()} for name, arm in self.arms.items()}
-        fields = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        return {"format": self.FORMAT, **fields, "arms": arms}
+        return super().to_json() | {"arms": arms}
 
     @classmethod
     def from_json(cls, data: Json) -> Result:
-        result = _from_json(cls, data)
-        for arm in result.arms.values():
-            arm["run"] = Run.from_json(arm["run"])
+        result = super().from_json(data)
+        try:
+            for arm in result.arms.values():
+                arm["run"] = Run.from_json(arm["run"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Unreadable(f"not a whole Result record: {error!r}") from error
         return result
-
-    def save(self, path: Path) -> None:
-        write_whole(path, json.dumps(self.to_json(), indent=1) + "\n")
 
 
 class Output:
-    """Where a record goes: a file, standard output ("-") or nowhere (None).
-
-    Made before anything is measured. Raises OSError when the file cannot be written.
+    """Where a record goes: a file, standard output ("-") or nowhere (""). Made before anything
+    is measured, so that a file that cannot be written is an error then.
     """
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, name: str) -> None:
         self.is_stdout = name == "-"
         self.path = Path(name) if name and not self.is_stdout else None
-        if self.path:
-            if self.path.is_dir():
-                raise IsADirectoryError(f"{self.path} is a folder: name a file in it")
-            if not os.access(self.path.parent, os.W_OK):
-                raise PermissionError(f"{self.path.parent} is no folder that can be written to")
+        if self.path and (self.path.is_dir() or not os.access(self.path.parent, os.W_OK)):
+            raise argparse.ArgumentTypeError(f"{name} cannot be written: name a file in a folder")
 
     def write(self, record: Run | Result) -> None:
         if self.path:
             record.save(self.path)
         elif self.is_stdout:
             show(json.dumps(record.to_json()))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a temporary name beside it, then renamed."""
-    path = Path(path)
-    mode = path.stat().st_mode if path.exists() else 0o644
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as draft:
-        try:
-            draft.write(text)
-            draft.flush()
-            Path(draft.name).chmod(mode & 0o777)
-            Path(draft.name).replace(path)
-        except BaseException:
-            Path(draft.name).unlink(missing_ok=True)
-            raise
 
 
 def read(path: Path | None) -> Run | Result:
@@ -381,15 +368,9 @@ def read(path: Path | None) -> Run | Result:
 
 
 # ---- What decides --------------------------------------------------------------------
-
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "REPRODUCED", "NOT REPRODUCED", "INCONCLUSIVE"
 SAME_WITHIN = "inside 0.95 to 1.05"
-METRICS = {
-    "throughput": "",
-    "p50_s": " p50",
-    "p99_s": " p99",
-    "server_cpu_us": " CPU µs a request",
-}
+METRICS = {"throughput": "", "p50_s": " p50", "p99_s": " p99", "server_cpu_us": " CPU µs a request"}
 
 
 @dataclass(frozen=True)
@@ -401,6 +382,10 @@ class Interval:
     high: float
     confidence: float
     rounds: int
+
+    @classmethod
+    def of(cls, ratio: Json) -> Interval:
+        return cls(*(ratio[key] for key in cls.__dataclass_fields__))
 
     def __str__(self) -> str:
         low, high = three_digits(self.low), three_digits(self.high)
@@ -561,40 +546,30 @@ STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
 
 def doubts(run: Run) -> dict[str, str]:
     """Why a run should not be believed: for each topic a sentence with the remedy."""
-    client, found = run.client, {}
-    slots = min(run.load["connections"], run.load["requests"] or math.inf)
-    if client["busy"] > CLIENT_BUSY:
-        found["client"] = (
-            f"the client used {percent(client['busy'])} of a core, so it was measured too: "
-            "use fewer connections, or give it a core of its own"
-        )
-    if run.failed > FAILED_SHARE * run.requests:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
-        found["failures"] = (
-            f"{run.failed} of {run.requests} requests failed ({kinds}): "
-            "look at what the server itself says"
-        )
-    elif abs(client["in_flight"] / slots - 1) > LITTLE:
-        found["little"] = (
+    client, slots = run.client, min(run.load["connections"], run.load["requests"] or math.inf)
+    kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
+    failing = run.failed > FAILED_SHARE * run.requests
+    neighbour = client["neighbour_busy"] if run.server else 0.0
+    found = {
+        "client": (client["busy"] > CLIENT_BUSY,
+            f"the client used {percent(client['busy'])} of a core, so it was measured too: use "
+            "fewer connections, or give it a core of its own"),
+        "failures": (failing,
+            f"{run.failed} of {run.requests} requests failed ({kinds}): look at what the server "
+            "itself says"),
+        "little": (not failing and abs(client["in_flight"] / slots - 1) > LITTLE,
             f"{client['in_flight']:.1f} of {slots} connections were busy on average (Little's "
-            "law): the client could not keep up, use fewer"
-        )
-    if client["listen_overflows"]:
-        found["overflows"] = (
-            f"a listen queue overflowed {client['listen_overflows']} times: "
-            "raise the server's backlog, or open fewer connections at once"
-        )
-    if client["steal"] > STEAL_SHARE:
-        found["steal"] = (
-            f"the hypervisor took {percent(client['steal'])} of this machine: "
-            "run again when its other guests are quiet"
-        )
-    if run.server and client["neighbour_busy"] > NEIGHBOUR_BUSY:
-        found["neighbour"] = (
-            f"{client['neighbour']} used {percent(client['neighbour_busy'])} of a core: "
-            "close it and run again"
-        )
-    return found
+            "law): the client could not keep up, use fewer"),
+        "overflows": (client["listen_overflows"] > 0,
+            f"a listen queue overflowed {client['listen_overflows']} times: raise the server's "
+            "backlog, or open fewer connections at once"),
+        "steal": (client["steal"] > STEAL_SHARE,
+            f"the hypervisor took {percent(client['steal'])} of this machine: run again when "
+            "its other guests are quiet"),
+        "neighbour": (neighbour > NEIGHBOUR_BUSY,
+            f"{client['neighbour']} used {percent(neighbour)} of a core: close it and run again"),
+    }  # fmt: skip
+    return {topic: sentence for topic, (true, sentence) in found.items() if true}
 
 
 def judged(run: Run) -> Run:
@@ -612,7 +587,6 @@ def judged(run: Run) -> Run:
 
 
 # ---- Text ----------------------------------------------------------------------------
-
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -811,7 +785,6 @@ def _summary(run: Run) -> list[str]:
         "elapsed": duration(run.elapsed_s),
         "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
         "response time": f"{duration(latency['mean'])} mean, {duration(latency['stdev'])} stdev",
-        "received": size(run.bytes_received),
         "connections": f"{run.connections['opened']} opened ({', '.join(times)})",
         "client": f"{three_digits(client['cpu_us_per_request'])} CPU µs a request, "
         f"{percent(client['busy'])} of a core",
@@ -825,22 +798,24 @@ def _summary(run: Run) -> list[str]:
     return ["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())]
 
 
-def arm_table(arms: Mapping[str, tuple[Run, float]]) -> Table:
-    """A row of figures for each arm, of its run and its requests/s; one unit a column."""
-    summaries = {name: run.latency_s for name, (run, _) in arms.items()}
+def arm_table(arms: Mapping[str, Json]) -> Table:
+    """A row of figures for each arm; one unit a column, requests/s the median of the rounds."""
+    summaries = {name: arm["run"].latency_s for name, arm in arms.items()}
     units = {key: unit_of(s[key] for s in summaries.values()) for key in ("p50", "p99")}
     rows = [["arm", "requests/s", "p50", "p99", "failed", "CPU µs/req", "RSS"]]
-    for name, (run, throughput) in arms.items():
+    for name, arm in arms.items():
+        run, cost = arm["run"], ["-", "-"]
+        throughput = float(np.median([r["throughput"] for r in arm["rounds"]]))
         quantiles = [
-            "-" if value is None else f"{three_digits(value / scale)} {unit}"
+            "-"
+            if (value := summaries[name][key]) is None
+            else f"{three_digits(value / scale)} {unit}"
             for key, (scale, unit) in units.items()
-            for value in [summaries[name][key]]
         ]
-        cost = ["-", "-"]
         if run.server and run.server_cpu_us is not None:
             cost = [three_digits(run.server_cpu_us), size(run.server["rss_bytes"])]
         rows.append([name, three_digits(throughput), *quantiles, str(run.failed), *cost])
-    if not any(run.server for run, _ in arms.values()):
+    if not any(arm["run"].server for arm in arms.values()):
         rows = [row[:-2] for row in rows]
     return Table(rows, "<>>>>>>")
 
@@ -852,23 +827,20 @@ def compare(runs: Sequence[Run], markdown: bool = False) -> str:
     """
     names = [run.name[:30] for run in runs]
     labels = [f"{x} ({n})" if names.count(x) > 1 else x for n, x in enumerate(names, 1)]
-    by_label = dict(zip(labels, runs, strict=True))
-    table = arm_table({label: (run, run.throughput) for label, run in by_label.items()})
-    base = runs[0].throughput
-    ratios = [f"× {three_digits(run.throughput / base)}" if base else "-" for run in runs]
-    rows = [[*row, extra] for row, extra in zip(table.rows, ["ratio", *ratios], strict=True)]
-    note = (
-        "The ratio is of one run each, and so has no interval. For one, let loadgen.py "
-        "run both in rounds: python loadgen.py URL_A URL_B"
+    result = Result(
+        name="",
+        title=f"{len(runs)} runs, each against the first",
+        started=runs[0].started,
+        arms={label: arm([run]) for label, run in zip(labels, runs, strict=True)},
+        environment=runs[0].environment,
     )
-    suspects = [
-        wrapped("  -", f"{label}: {run.validity['verdict']}, {reason}", 4)
-        for label, run in by_label.items()
-        for reason in run.validity["reasons"]
-    ]
-    bars = histogram_rows({label: run.histograms["latency_s"] for label, run in by_label.items()})
-    align = table.align[: len(rows[0]) - 1] + ">"
-    return render([Table(rows, align), bars, [*textwrap.wrap(note, WIDTH), *suspects]], markdown)
+    if base := runs[0].throughput:
+        for label, run in zip(labels[1:], runs[1:], strict=True):
+            ratio = f"× {three_digits(run.throughput / base)}"
+            result.cause.append(f"{label} / {labels[0]} {ratio}, of one run each: no interval")
+    for label, run in zip(labels, runs, strict=True):
+        result.reasons += [f"{label}: {reason}" for reason in run.validity["reasons"]]
+    return report_result(result, markdown)
 
 
 def measured(record: Run | Result) -> dict[str, Run]:
@@ -897,17 +869,13 @@ def report_result(result: Result, markdown: bool = False) -> str:
             lines.append(wrapped(lead, entry["answer"][:300], asked + 8, width))
         blocks.append(lines)
     if runs := measured(result):
-        figures = {
-            name: (run, float(np.median([r["throughput"] for r in result.arms[name]["rounds"]])))
-            for name, run in runs.items()
-        }
         shared = [name for name, arm in result.arms.items() if arm.get("workers", 1) > 1]
         share = f"{', '.join(shared)}: several workers, on the same cores as the client"
         notes = textwrap.wrap(share, width) if shared else []
         first = result.ratios[0] if result.ratios else {}
-        shown = [first["under"], first["over"]] if first else list(runs)[:3]
+        shown = [first["under"], first["over"]] if first else list(runs)[:4]
         bars = histogram_rows({name: runs[name].histograms["latency_s"] for name in shown})
-        blocks += [arm_table(figures), notes, bars]
+        blocks += [arm_table(result.arms), notes, bars]
     blocks.append(_verdict_lines(result, width))
     title = f"### {number} {result.title}" if markdown else wrapped(number, result.title, 4)
     return f"{title}\n{render(blocks, markdown, indent=4)}"
@@ -934,7 +902,7 @@ def _verdict_lines(result: Result, width: int) -> list[str]:
     """Each ratio, the rule, the verdict or why there is none, and the cause."""
     rows = {}
     for ratio in result.ratios:
-        interval = Interval(*(ratio[f] for f in Interval.__dataclass_fields__))
+        interval = Interval.of(ratio)
         says = "" if result.claim else f", {words(interval)}"
         rows[f"{ratio['over']} / {ratio['under']}{METRICS[ratio['metric']]}"] = f"{interval}{says}"
     rows |= {"rule": result.rule} if result.rule else {}
@@ -943,11 +911,11 @@ def _verdict_lines(result: Result, width: int) -> list[str]:
     smoke = " (smoke)" if result.mode == "quick" else ""
     lines += [f"{result.verdict}{smoke}"] if result.verdict else []
     lines += [wrapped("  -", reason, 4, width) for reason in result.reasons]
-    return lines + [wrapped("cause", cause, 8, width) for cause in result.cause]
+    label = "cause" if result.claim else "ratio"
+    return lines + [wrapped(label, cause, 8, width) for cause in result.cause]
 
 
 # ---- The table of claims -------------------------------------------------------------
-
 TABLE_BEGIN = "<!-- made by: python summarize.py --claims results -->"
 TABLE_END = "<!-- end of claims -->"
 
@@ -957,31 +925,22 @@ def claims_table(folder: Path) -> str:
 
     Raises Unreadable where there are none.
     """
-    results = [read(path) for path in sorted(folder.glob("[0-9]*.json"))]
-    if not results:
-        raise Unreadable(f"{folder}: no recorded results; make one with an experiment's --save")
     rows = [["", "claim", "source", "now", "then", "measured", "cause", "recorded"]]
-    rows += [_claim_row(result) for result in results if isinstance(result, Result)]
-    return "\n".join(Table(rows, "<" * 8).markdown())
-
-
-def _claim_row(result: Result) -> list[str]:
-    if result.evidence:
+    for path in sorted(folder.glob("[0-9]*.json")):
+        if not isinstance(result := read(path), Result):
+            raise Unreadable(f"{path}: the record of one run; expected that of an experiment")
         measured = "; ".join(f"{e['arm']}: {e['status']}" for e in result.evidence)
-    else:
-        ratio = result.ratios[0]
-        interval = Interval(*(ratio[f] for f in Interval.__dataclass_fields__))
-        measured = f"{ratio['over']} / {ratio['under']} {interval}"
-    return [
-        f"[{result.name.split('_')[0]}](experiments/{result.name}.py)",
-        result.claim,
-        result.source,
-        f"**{result.verdict}**",
-        result.then or "-",
-        measured,
-        "; ".join(result.cause),
-        f"{result.started[:10]}, {environment_line(result.environment)}",
-    ]
+        if not measured:
+            ratio = result.ratios[0]
+            measured = f"{ratio['over']} / {ratio['under']} {Interval.of(ratio)}"
+        number = f"[{result.name.split('_')[0]}](experiments/{result.name}.py)"
+        now, cause = f"**{result.verdict}**", "; ".join(result.cause)
+        made = f"{result.started[:10]}, {environment_line(result.environment)}"
+        then = result.then or "-"
+        rows.append([number, result.claim, result.source, now, then, measured, cause, made])
+    if len(rows) == 1:
+        raise Unreadable(f"{folder}: no recorded results; make one with an experiment's --save")
+    return "\n".join(Table(rows, "<" * 8).markdown())
 
 
 def stale(readme: Path, table: str) -> bool:
@@ -993,7 +952,6 @@ def stale(readme: Path, table: str) -> bool:
 
 
 # ---- Pictures ------------------------------------------------------------------------
-
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 
 
@@ -1030,8 +988,6 @@ def plot(records: Sequence[Run | Result], path: Path) -> None:
 
 
 # ---- Command line --------------------------------------------------------------------
-
-
 def show(text: str) -> None:
     """Print, for as long as somebody reads."""
     try:

@@ -70,7 +70,6 @@ class Answers:
 
 
 # ---- Servers -------------------------------------------------------------------------
-
 # Runs a server in a session of its own, and says its process id. Ends it when standard input
 # closes, which is when the experiment lets go of it or is itself gone, whatever the reason.
 GUARD = """
@@ -209,8 +208,6 @@ def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
 
 
 # ---- Rounds --------------------------------------------------------------------------
-
-
 def load_of(arm: tuple[Any, ...], base: Load, server: Server) -> Load:
     path, more = arm[1], arm[2] if len(arm) > 2 else {}
     return replace(base, url=server.url + path, name=server.name, pid=server.pid, **more)
@@ -283,8 +280,6 @@ def probe(arms: Arms, folder: Path) -> list[dict[str, Any]]:
 
 
 # ---- An experiment -------------------------------------------------------------------
-
-
 def _parser(script: Path, title: str) -> summarize.Parser:
     parser = summarize.Parser(
         prog=script.name, usage=f"python {script.name} [options]", description=title
