@@ -800,24 +800,28 @@ def _summary(run: Run) -> list[str]:
 
 def arm_table(arms: Mapping[str, Json]) -> Table:
     """A row of figures for each arm; one unit a column, requests/s the median of the rounds."""
-    summaries = {name: arm["run"].latency_s for name, arm in arms.items()}
-    units = {key: unit_of(s[key] for s in summaries.values()) for key in ("p50", "p99")}
-    rows = [["arm", "requests/s", "p50", "p99", "failed", "CPU µs/req", "RSS"]]
-    for name, arm in arms.items():
-        run, cost = arm["run"], ["-", "-"]
-        throughput = float(np.median([r["throughput"] for r in arm["rounds"]]))
-        quantiles = [
-            "-"
-            if (value := summaries[name][key]) is None
-            else f"{three_digits(value / scale)} {unit}"
-            for key, (scale, unit) in units.items()
-        ]
-        if run.server and run.server_cpu_us is not None:
-            cost = [three_digits(run.server_cpu_us), size(run.server["rss_bytes"])]
-        rows.append([name, three_digits(throughput), *quantiles, str(run.failed), *cost])
-    if not any(arm["run"].server for arm in arms.values()):
-        rows = [row[:-2] for row in rows]
-    return Table(rows, "<>>>>>>")
+    runs = {name: arm["run"] for name, arm in arms.items()}
+    summaries = [run.latency_s for run in runs.values()]
+    columns = [["arm", *runs], ["requests/s"], ["p50"], ["p99"], ["failed"]]
+    columns[1] += [
+        three_digits(np.median([r["throughput"] for r in a["rounds"]])) for a in arms.values()
+    ]
+    scale, unit = unit_of(summary[key] for summary in summaries for key in ("p50", "p99"))
+    for column in columns[2:4]:
+        values = [summary[column[0]] for summary in summaries]
+        column += ["-" if v is None else three_digits(v / scale) for v in values]
+        column[0] += f" {unit}"
+    columns[4] += [str(run.failed) for run in runs.values()]
+    if all(run.server for run in runs.values()):
+        columns.append(
+            ["CPU µs/req", *(three_digits(run.server_cpu_us or 0) for run in runs.values())]
+        )
+        columns.append(
+            ["RSS MB", *(three_digits(run.server["rss_bytes"] / 1e6) for run in runs.values())]
+        )
+    room = WIDTH - 4 - sum(max(map(len, column)) + 2 for column in columns[1:])
+    columns[0] = [name[:room] for name in columns[0]]
+    return Table([list(row) for row in zip(*columns, strict=True)], "<>>>>>>")
 
 
 def compare(runs: Sequence[Run], markdown: bool = False) -> str:

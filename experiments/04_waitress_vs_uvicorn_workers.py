@@ -45,8 +45,8 @@ MODULE = "04_waitress_vs_uvicorn_workers"
 UVICORN = f"uvicorn --no-access-log --port {{port}} {MODULE}"
 GUNICORN = f"gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}} {MODULE}:app"
 WAITRESS = (  # waitress-serve takes no module whose name begins with a digit
-    "python -c \"import waitress; waitress.serve(__import__('" + MODULE + "').flask_app, "
-    "host='127.0.0.1', port={port})\""
+    'python -c "from waitress import serve; '
+    f"serve(__import__('{MODULE}').flask_app, listen='127.0.0.1:{{port}}')\""
 )
 NEW = {"keepalive": False}
 KEPT = {"connections": 50}  # Waitress keeps fewer than 100, and lets the others wait
@@ -56,8 +56,8 @@ ARMS = {
     "uvicorn, 2 workers": (f"{UVICORN}:app --workers 2", "/", NEW),
     "uvicorn, 1 process": (f"{UVICORN}:app", "/", NEW),
     "Flask on uvicorn": (f"{UVICORN}:flask_on_uvicorn", "/", NEW),
-    "Waitress, kept alive": (WAITRESS, "/", KEPT),
-    "uvicorn, kept alive": (f"{UVICORN}:app", "/", KEPT),
+    "Waitress, kept": (WAITRESS, "/", KEPT),
+    "uvicorn, kept": (f"{UVICORN}:app", "/", KEPT),
 }
 
 if __name__ == "__main__":

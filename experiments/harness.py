@@ -80,7 +80,6 @@ if cores:
 server = subprocess.Popen(
     command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
 )
-print(server.pid, flush=True)
 def kill(number):
     try:
         os.killpg(server.pid, number)
@@ -92,6 +91,10 @@ def end_when_let_go():
     time.sleep(patience_s)
     kill(signal.SIGKILL)
 threading.Thread(target=end_when_let_go, daemon=True).start()
+try:
+    print(server.pid, flush=True)
+except BrokenPipeError:
+    pass
 status = server.wait()
 kill(signal.SIGKILL)
 os._exit(min(abs(status), 255))
