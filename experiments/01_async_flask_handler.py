@@ -52,9 +52,10 @@ GUNICORN = "gunicorn -b 127.0.0.1:{port} 01_async_flask_handler:flask_app"
 UVICORN = "uvicorn 01_async_flask_handler:app --no-access-log --port {port}"
 THREADS = "gunicorn --threads 8 -b 127.0.0.1:{port} 01_async_flask_handler:flask_app"
 FLASK_2020 = (
-    "uv run --no-project --with flask==1.1.2 --with werkzeug==1.0.1 --with 'jinja2<3.1' "
-    "--with 'markupsafe<2.1' --with 'itsdangerous<2.1' --with fastapi==0.58.1 "
-    "--with a2wsgi --with 'setuptools<81' "
+    "uv run --isolated --no-project --python 3.11 --with flask==1.1.2 "
+    "--with werkzeug==1.0.1 --with 'jinja2<3.1' --with 'markupsafe<2.1' "
+    "--with 'itsdangerous<2.1' --with fastapi==0.58.1 --with a2wsgi "
+    "--with 'setuptools<81' "
 )
 PROBES = {
     "Flask": (GUNICORN, "/async"),

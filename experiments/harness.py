@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -44,6 +44,7 @@ __all__ = ["Answer", "Answers", "Cause", "Ratio", "experiment"]
 
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S = 3.0
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
 
@@ -134,10 +135,9 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = command.format(port=self.port)
         argv = shlex.split(self.command)
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        if shutil.which(argv[0], path=path) is None:
+        if shutil.which(argv[0], path=PATH) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
-        environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+        environment = os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"}
         environment.pop("WEB_CONCURRENCY", None)
         cores = ",".join(map(str, cores_for(command)[0]))
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
@@ -210,83 +210,224 @@ def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
             server.log.close()
 
 
-# ---- Rounds --------------------------------------------------------------------------
-def load_of(arm: tuple[Any, ...], base: Load, server: Server) -> Load:
-    path, more = arm[1], arm[2] if len(arm) > 2 else {}
-    return replace(base, url=server.url + path, name=server.name, pid=server.pid, **more)
-
-
-def check(load: Load, server: Server, expect: object) -> None:
-    """Stop the experiment unless the arm answers as it should, before any timing."""
-    answer = server.ask(load)
-    try:
-        right = expect in answer.text if isinstance(expect, str) else expect == answer.json()
-    except ValueError:
-        right = False
-    if answer.status != 200 or not right:
-        what = f"answered {answer.status} {answer.text[:60]!r}, not 200 {expect!r}"
-        raise CannotRun(server.said(what))
-
-
-def measure(
-    arms: Arms, folder: Path, base: Load, expect: object, options: Any
-) -> tuple[dict[str, list[Run]], dict[str, str]]:
-    """All rounds of all launches: {arm: runs}, and {arm: the command that was run}."""
-    runs: dict[str, list[Run]] = {name: [] for name in arms}
-    commands: dict[str, str] = {}
-    order = random.Random(options.seed)
-    form = "{desc}  {bar:20}  {remaining} left"
-    with tqdm(total=options.rounds * len(arms), disable=None, leave=False, bar_format=form) as bar:
-
-        def watch(name: str, number: int) -> None:
-            bar.set_description_str(f"round {bar.n // len(arms) + 1} of {options.rounds}: {name}")
-            bar.update()
-            stay_on(cores_for(arms[name][0])[1])
-
-        for launch in range(options.launches):
-            bar.set_description_str(f"starting {len(arms)} servers")
-            with servers(arms, folder) as started:
-                loads = {name: load_of(arms[name], base, started[name]) for name in arms}
-                commands |= {name: server.command for name, server in started.items()}
-                for name, load in loads.items():
-                    check(load, started[name], expect)
-                for name, load in loads.items():
-                    bar.set_description_str(f"warming up {name}")
-                    loadgen.run(replace(load, duration_s=options.warmup))
-                share = (options.rounds + launch) // options.launches
-                for name, more in loadgen.run_rounds(loads, order, share, watch).items():
-                    runs[name] += more
-    stay_on(CORES)
-    return runs, commands
-
-
-def probe(arms: Arms, folder: Path) -> list[dict[str, Any]]:
-    """Ask each arm once, one server at a time."""
-    evidence = []
-    for name, arm in arms.items():
-        print(f"asking {name}: {arm[0]}"[:79], file=sys.stderr)
-        with servers({name: arm}, folder) as started:
-            server = started[name]
-            load = load_of(arm, Load(url=server.url), server)
-            answer = server.ask(load)
-            said = server.last_error() if answer.status >= 500 else answer.text
-            evidence.append(
-                {
-                    "arm": name,
-                    "command": server.command,
-                    "request": f"{load.method} {arm[1]}",
-                    "status": answer.status,
-                    "answer": said,
-                }
-            )
-    return evidence
-
-
 # ---- An experiment -------------------------------------------------------------------
+@dataclass(kw_only=True)
+class Experiment:
+    """The experiment of a script, from its dials to its verdict."""
+
+    arms: Arms
+    claim: Ratio | Answers
+    connections: int = 1
+    quick_connections: int = 0
+    expect: object = ""
+    duration_s: float = 1.0
+    causes: Sequence[Cause] = ()
+    probes: Arms = field(default_factory=dict)
+    then: Arms = field(default_factory=dict)
+    subject: Sequence[str] = ()
+
+    def prepare(self, script: Path, doc: str) -> None:
+        """Read the script's docstring and the command line."""
+        self.folder = script.parent
+        title, fields = described(doc)
+        self.options = options = _parser(script, title).parse_args()
+        mode = "quick" if options.quick else "full" if options.full else "plain"
+        self.launches = 3 if options.full else 1
+        self.rounds = options.rounds or (15 if options.full else 6)
+        self.warmup_s = 0.1 if options.quick else 0.5
+        short_s = self.duration_s / 4 if options.quick else self.duration_s
+        fewer = self.quick_connections if options.quick else 0
+        self.base = Load(
+            url="http://127.0.0.1/",
+            connections=options.connections or fewer or self.connections,
+            duration_s=options.duration or short_s,
+            client=options.client,
+        )
+        old = {f"{name}, then": arm for name, arm in self.then.items()}
+        self.everything = {**self.probes, **self.arms, **old}
+        self.old = old if options.then else {}
+        self.result = Result(
+            name=script.stem,
+            title=title,
+            claim=fields["Claim"],
+            source=fields["Source"],
+            expect=fields["Expect"],
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            mode=mode,
+            environment=loadgen.environment(sorted(dependencies(script) - CLIENT_PACKAGES)),
+        )
+
+    def load(self, arm: tuple[Any, ...], server: Server) -> Load:
+        path, more = arm[1], arm[2] if len(arm) > 2 else {}
+        return replace(self.base, url=server.url + path, name=server.name, pid=server.pid, **more)
+
+    def observe(self, claim: Answers) -> None:
+        """Ask each probe once, one server at a time, and decide by what they answer."""
+        result, verdicts = self.result, {}
+        for then, probes in ((False, self.probes), (True, self.old)):
+            answers = {}
+            for name, arm in probes.items():
+                print(f"asking {name}: {arm[0]}"[:79], file=sys.stderr)
+                with servers({name: arm}, self.folder) as started:
+                    server = started[name]
+                    answer = server.ask(self.load(arm, server))
+                    if answer.status >= 500:
+                        answer = replace(answer, text=server.last_error())
+                answers[name] = answer
+                result.evidence.append(
+                    {"arm": name, "then": then, "command": server.command, "path": arm[1],
+                     "status": answer.status, "answer": answer.text}
+                )  # fmt: skip
+            verdicts[then] = REPRODUCED if claim.holds(answers) else NOT_REPRODUCED
+        result.rule, result.verdict = claim.rule, verdicts[False]
+        result.then = verdicts[True] if self.old else ""
+
+    def check(self, load: Load, server: Server) -> None:
+        """Stop the experiment unless the arm answers as it should, before any timing."""
+        answer, expect = server.ask(load), self.expect
+        try:
+            right = expect in answer.text if isinstance(expect, str) else expect == answer.json()
+        except ValueError:
+            right = False
+        if answer.status != 200 or not right:
+            what = f"answered {answer.status} {answer.text[:60]!r}, not 200 {expect!r}"
+            raise CannotRun(server.said(what))
+
+    def measure(self, arms: Arms) -> None:
+        """All rounds of all launches."""
+        runs: dict[str, list[Run]] = {name: [] for name in arms}
+        commands: dict[str, str] = {}
+        order, total = random.Random(self.options.seed), self.rounds * len(arms)
+        form = "{desc}  {bar:20}  {remaining} left"
+        with tqdm(total=total, disable=None, leave=False, bar_format=form) as bar:
+
+            def watch(name: str, number: int) -> None:
+                bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
+                bar.update()
+                stay_on(cores_for(arms[name][0])[1])
+
+            for launch in range(self.launches):
+                bar.set_description_str(f"starting {len(arms)} servers")
+                with servers(arms, self.folder) as started:
+                    loads = {name: self.load(arm, started[name]) for name, arm in arms.items()}
+                    for name, load in loads.items():
+                        self.check(load, started[name])
+                        commands[name] = started[name].command
+                    for name, load in loads.items():
+                        bar.set_description_str(f"warming up {name}")
+                        loadgen.run(replace(load, duration_s=self.warmup_s))
+                    share = (self.rounds + launch) // self.launches
+                    for name, more in loadgen.run_rounds(loads, order, share, watch).items():
+                        runs[name] += more
+        stay_on(CORES)
+        asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
+        self.result.load = self.base.to_json() | asked
+        for name, (command, path, *_) in arms.items():
+            about = {"command": commands[name], "path": path, "workers": workers(command)}
+            self.result.arms[name] = summarize.arm(runs[name], **about)
+
+    def conclude(self, claim: Ratio) -> None:
+        """Reach the verdict, for today's versions and for the old ones where they were run."""
+        result = self.result
+        result.rule = claim.rule
+        result.verdict, result.reasons, _ = summarize.decide(result, claim, self.subject)
+        names = f"{claim.over}, then", f"{claim.under}, then"
+        if all(name in result.arms for name in names):
+            old = replace(claim, over=names[0], under=names[1])
+            verdict, reasons, interval = summarize.decide(result, old, self.subject)
+            result.then = f"{verdict} {interval or ''} {'; '.join(reasons)}".strip()
+
+    def run(self) -> None:
+        began = time.monotonic()
+        if isinstance(self.claim, Answers):
+            self.observe(self.claim)
+            if self.arms:
+                self.measure(self.arms)
+        else:
+            self.measure({**self.arms, **self.old})
+            self.conclude(self.claim)
+        for cause in self.causes:
+            summarize.explain(self.result, cause)
+        self.result.elapsed_s = time.monotonic() - began
+
+
+def experiment(arms: Arms, **dials: Any) -> None:
+    """Run the experiment of the script that calls this, print its verdict, and exit.
+
+    `claim` is a Ratio of two arms, or Answers of `probes`, which are asked once each.
+    `expect` is the JSON value, or a text in the body, that each arm must answer before any
+    timing. `then` names arms or probes again, with commands for the versions the claim was
+    made about. `causes` are what control arms show. `subject` names what is studied and so no
+    reason for doubt: "failures", "overflows". `quick_connections` are for --quick.
+    """
+    main = sys.modules["__main__"]
+    script = Path(str(main.__file__)).resolve()
+    made = Experiment(arms=arms, **dials)
+    made.prepare(script, main.__doc__ or "")
+    options, result = made.options, made.result
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if options.list:
+            for name, (command, path, *_) in made.everything.items():
+                print(f"{name}\n    $ {command}\n    {path}")
+            sys.exit(0)
+        if options.serve:
+            serve(made.everything, options.serve, options.port, made.folder)
+        made.run()
+        summarize.show(summarize.report_result(result, options.markdown))
+        if options.save:
+            print(f"recorded in {save(result, script)}", file=sys.stderr)
+        if options.plot:
+            summarize.plot([result], options.plot)
+    except KeyboardInterrupt:
+        print(f"{script.name}: interrupted; its servers are stopped", file=sys.stderr)
+        sys.exit(130)
+    except (CannotRun, OSError) as error:
+        print(f"{script.name}: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(3 if result.verdict == INCONCLUSIVE else 0)
+
+
+def described(doc: str) -> tuple[str, dict[str, str]]:
+    """Title and fields of an experiment's docstring: Claim, Source, Expect, Run, Not shown."""
+    title, _, rest = doc.partition("\n")
+    found = re.findall(r"^(\w[\w ]*?)  +(.+(?:\n +.+)*)", rest, re.M)
+    return title.partition(": ")[2], {key: " ".join(text.split()) for key, text in found}
+
+
+def dependencies(script: Path) -> set[str]:
+    """The names in the PEP 723 block, as they are in requirements.txt."""
+    block = re.search(r"# dependencies = \[(.*?)^# \]", script.read_text("utf-8"), re.S | re.M)
+    return set(re.findall(r'"([\w.-]+)', block[1])) if block else set()
+
+
+def serve(arms: Arms, name: str, port: int, folder: Path) -> None:
+    """Become the server of one arm."""
+    if name not in arms:
+        print(f"--serve {name!r}: no such arm; there are {', '.join(arms)}", file=sys.stderr)
+        sys.exit(2)
+    command = arms[name][0].format(port=port)
+    print(f"http://127.0.0.1:{port}{arms[name][1]}\n$ {command}", flush=True)
+    os.environ["PATH"] = PATH
+    os.chdir(folder)
+    os.execvp(shlex.split(command)[0], shlex.split(command))
+
+
+def save(result: Result, script: Path) -> str:
+    """Record a result, and return its file's name; the one before is kept in older/."""
+    results = script.parent.parent / "results"
+    path = (results if results.is_dir() else script.parent) / f"{script.stem}.json"
+    if path.exists():
+        stamp = re.sub(r"\W", "", summarize.read(path).started)
+        (path.parent / "older").mkdir(exist_ok=True)
+        path.rename(path.parent / "older" / f"{script.stem}-{stamp}.json")
+    result.save(path)
+    return path.name
+
+
 def _parser(script: Path, title: str) -> summarize.Parser:
-    parser = summarize.Parser(
-        prog=script.name, usage=f"python {script.name} [options]", description=title
-    )
+    usage = f"python {script.name} [options]"
+    parser = summarize.Parser(prog=script.name, usage=usage, description=title)
     add = parser.add_argument_group("how long").add_argument
     add("--quick", action="store_true", help="a smoke verdict in about 10 s")
     add("--full", action="store_true", help="15 rounds, each server launched three times")
@@ -305,180 +446,3 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--plot", type=summarize.picture, metavar="FILE", help="draw an .svg or .png")
     add("--save", action="store_true", help="record the result in results/")
     return parser
-
-
-def _settle(options: Any, duration_s: float, connections: int, quick_connections: int) -> None:
-    """Fill in what --quick, --full or neither of them means."""
-    mode = "quick" if options.quick else "full" if options.full else "plain"
-    options.mode, options.launches = mode, 3 if mode == "full" else 1
-    options.rounds = options.rounds or {"quick": 6, "plain": 6, "full": 15}[mode]
-    options.warmup = {"quick": 0.1, "plain": 0.5, "full": 0.5}[mode]
-    options.duration = options.duration or (duration_s / 4 if options.quick else duration_s)
-    fewer = quick_connections or connections
-    options.connections = options.connections or (fewer if options.quick else connections)
-
-
-def described(doc: str) -> tuple[str, dict[str, str]]:
-    """Title and fields of an experiment's docstring: Claim, Source, Expect, Run, Not shown."""
-    title, _, rest = doc.partition("\n")
-    fields: dict[str, str] = {}
-    for key, text in re.findall(r"^(\w[\w ]*?)  +(.+(?:\n +.+)*)", rest, re.M):
-        fields[key] = " ".join(text.split())
-    return title.partition(": ")[2], fields
-
-
-def dependencies(script: Path) -> list[str]:
-    """The names in the PEP 723 block, as they are in requirements.txt."""
-    block = re.search(r"# /// script\n(.*?)# ///", script.read_text(encoding="utf-8"), re.S)
-    return (
-        re.findall(r'"([\w.-]+)(?:\[.*?\])?"', block[1].split("dependencies")[1]) if block else []
-    )
-
-
-def serve(arm: tuple[Any, ...], folder: Path, port: int) -> None:
-    """Become the server of one arm."""
-    command = arm[0].format(port=port)
-    print(f"http://127.0.0.1:{port}{arm[1]}\n$ {command}", flush=True)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    os.chdir(folder)
-    argv = shlex.split(command)
-    os.execvp(argv[0], argv)
-
-
-def save(result: Result, script: Path) -> Path:
-    """Record a result; the one recorded before is kept in results/older/."""
-    root = script.parent.parent
-    folder = root / "results" if (root / "results").is_dir() else script.parent
-    path = folder / f"{script.stem}.json"
-    if path.exists():
-        before = summarize.read(path)
-        (folder / "older").mkdir(exist_ok=True)
-        stamp = re.sub(r"\W", "", before.started)
-        path.rename(folder / "older" / f"{script.stem}-{stamp}.json")
-    result.save(path)
-    return path
-
-
-def experiment(
-    arms: Arms,
-    *,
-    claim: Ratio | Answers,
-    connections: int = 1,
-    quick_connections: int = 0,
-    expect: object = "",
-    duration_s: float = 1.0,
-    causes: Sequence[Cause] = (),
-    probes: Arms | None = None,
-    then: Arms | None = None,
-    subject: Sequence[str] = (),
-) -> None:
-    """Run the experiment of the script that calls this, print its verdict, and exit.
-
-    `expect` is the JSON value, or a text in the body, that each arm must answer before any
-    timing. `probes` are asked once each, and their answers decide a claim about Answers.
-    `then` names arms or probes again, with commands for the versions the claim was made
-    about. `subject` names what is studied and so no reason for doubt: "failures", "overflows".
-    """
-    main = sys.modules["__main__"]
-    script = Path(str(main.__file__)).resolve()
-    title, fields = described(main.__doc__ or "")
-    options = _parser(script, title).parse_args()
-    _settle(options, duration_s, connections, quick_connections)
-    probes = dict(probes or {})
-    old = {f"{name}, then": arm for name, arm in (then or {}).items()}
-    if options.list or options.serve:
-        sys.exit(_instead(options, {**probes, **arms, **old}, script))
-    began = time.monotonic()
-    result = Result(
-        name=script.stem,
-        title=title,
-        claim=fields["Claim"],
-        source=fields["Source"],
-        expect=fields["Expect"],
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        mode=options.mode,
-        environment=loadgen.environment(sorted(set(dependencies(script)) - CLIENT_PACKAGES)),
-    )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        if isinstance(claim, Answers):
-            _observe(result, claim, probes, old if options.then else {}, script.parent)
-            old = {}
-        if arms:
-            _measure(
-                result, {**arms, **(old if options.then else {})}, expect, options, script.parent
-            )
-        _conclude(result, claim, causes, subject)
-        result.elapsed_s = time.monotonic() - began
-        summarize.show(summarize.report_result(result, options.markdown))
-        if options.save:
-            print(f"recorded in {save(result, script).name}", file=sys.stderr)
-        if options.plot:
-            summarize.plot([result], options.plot)
-    except KeyboardInterrupt:
-        _end(script, "interrupted; its servers are stopped", 130)
-    except (CannotRun, OSError) as error:
-        _end(script, str(error), 1)
-    sys.exit(3 if result.verdict == INCONCLUSIVE else 0)
-
-
-def _end(script: Path, why: str, status: int) -> None:
-    print(f"{script.name}: {why}", file=sys.stderr)
-    sys.exit(status)
-
-
-def _instead(options: Any, arms: Arms, script: Path) -> int:
-    """What --list and --serve ask for."""
-    if options.list:
-        for name, (command, path, *_) in arms.items():
-            print(f"{name}\n    $ {command}\n    {path}")
-    elif options.serve in arms:
-        serve(arms[options.serve], script.parent, options.port)
-    else:
-        known = ", ".join(map(repr, arms))
-        _end(script, f"--serve {options.serve!r}: no such arm; there are {known}", 2)
-    return 0
-
-
-def _observe(result: Result, claim: Answers, probes: Arms, old: Arms, folder: Path) -> None:
-    """Ask the probes, and decide by what they answered."""
-    result.rule = claim.rule
-    verdicts = []
-    for then, asked in ((False, probes), (True, old)):
-        evidence = probe(asked, folder) if asked else []
-        result.evidence += [{**entry, "then": then} for entry in evidence]
-        answers = {entry["arm"]: Answer(entry["status"], entry["answer"]) for entry in evidence}
-        verdicts.append(REPRODUCED if claim.holds(answers) else NOT_REPRODUCED)
-    result.verdict, result.then = verdicts[0], verdicts[1] if old else ""
-
-
-def _measure(result: Result, arms: Arms, expect: object, options: Any, folder: Path) -> None:
-    base = Load(
-        url="http://127.0.0.1/",
-        connections=options.connections,
-        duration_s=options.duration,
-        client=options.client,
-    )
-    runs, commands = measure(arms, folder, base, expect, options)
-    asked = {key: getattr(options, key) for key in ("rounds", "seed", "launches")}
-    result.load = base.to_json() | asked
-    for name, (command, path, *_) in arms.items():
-        result.arms[name] = summarize.arm(
-            runs[name], command=commands[name], path=path, workers=workers(command)
-        )
-
-
-def _conclude(
-    result: Result, claim: Ratio | Answers, causes: Sequence[Cause], subject: Sequence[str]
-) -> None:
-    """Reach the verdict of a Ratio, and say what the control arms show."""
-    if isinstance(claim, Ratio):
-        result.rule = claim.rule
-        result.verdict, result.reasons, _ = summarize.decide(result, claim, subject)
-        names = f"{claim.over}, then", f"{claim.under}, then"
-        if all(name in result.arms for name in names):
-            then = replace(claim, over=names[0], under=names[1])
-            verdict, reasons, interval = summarize.decide(result, then, subject)
-            result.then = f"{verdict} {interval or ''} {'; '.join(reasons)}".strip()
-    for cause in causes:
-        summarize.explain(result, cause)
