@@ -101,7 +101,11 @@ class Histogram:
 
     def add(self, other: Histogram) -> None:
         """Merge exactly: the counts of `other` are added slot by slot."""
-        self.hdr.add(other.hdr)
+        if other.count:
+            lowest = min(self.hdr.min_value, other.hdr.min_value)
+            highest = max(self.hdr.max_value, other.hdr.max_value)
+            self.hdr.add(other.hdr)  # which knows both ends to three digits only
+            self.hdr.min_value, self.hdr.max_value = lowest, highest
 
     @property
     def count(self) -> int:
@@ -134,9 +138,10 @@ class Histogram:
         return min(float(lowest[slot] + width[slot] - 1), float(self.hdr.max_value)) / 1e9
 
     def between(self, edges_s: Sequence[float]) -> list[int]:
-        """How many samples lie from each edge to the next (lower edge included)."""
+        """How many samples lie from each edge to the next, the outermost ones included."""
         lowest, width = _layout(len(self.counts))
         cuts = np.searchsorted(lowest + (width - 1) / 2, np.asarray(edges_s) * 1e9)
+        cuts[0], cuts[-1] = 0, len(self.counts)
         totals = np.concatenate([[0], np.cumsum(self.counts)])
         return [int(n) for n in np.diff(totals[cuts])]
 
@@ -158,6 +163,12 @@ class Histogram:
 RECORDED = ("latency_s", "service_s", "send_lag_s", "failed_s")
 
 
+_KINDS: dict[str, Any] = {
+    "str": str, "int": int, "float": int | float, "bool": bool, "list": list, "dict": dict,
+    "Json": dict, "Json | None": dict | None,
+}  # fmt: skip
+
+
 class Record:
     """What a Run and a Result have in common: their JSON form."""
 
@@ -171,10 +182,15 @@ class Record:
     @classmethod
     def from_json(cls, data: Json) -> Self:
         """Raises Unreadable when something is missing; keys that are unknown are left alone."""
+        known = {key: v for key, v in data.items() if key in cls.__dataclass_fields__}
+        for key, value in known.items():
+            kind = str(cls.__dataclass_fields__[key].type).partition("[")[0]
+            if not isinstance(value, _KINDS[kind]):
+                raise Unreadable(f"not a {cls.__name__} record: {key} is {value!r:.40}")
         try:
-            return cls(**{key: v for key, v in data.items() if key in cls.__dataclass_fields__})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Unreadable(f"not a whole {cls.__name__} record: {error!r}") from error
+            return cls(**known)
+        except TypeError as error:
+            raise Unreadable(f"not a whole {cls.__name__} record: {error}") from error
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all: to a temporary name beside it, then renamed."""
@@ -263,9 +279,11 @@ def merge(runs: Sequence[Run]) -> Run:
     for run in runs:
         for key, histogram in run.histograms.items():
             histograms[key].add(histogram)
-    client = max((run.client for run in runs), key=lambda client: client["neighbour_busy"]).copy()
-    client["in_flight"] = float(np.mean([run.client["in_flight"] for run in runs]))
-    client |= {k: sum(run.client[k] for run in runs) for k in ("cpu_s", "listen_overflows")}
+    clients = [run.client for run in runs]
+    client = max(clients, key=lambda client: client["neighbour_busy"]).copy()
+    client |= {key: sum(c[key] for c in clients) for key in ("cpu_s", "listen_overflows")}
+    client |= {key: max(c[key] for c in clients) for key in ("steal", "loop_lag_s")}
+    client["in_flight"] = float(np.mean([c["in_flight"] for c in clients]))
     servers = [run.server for run in runs if run.server]
     server = {key: max(s[key] for s in servers) for key in servers[0]} if servers else None
     if server:
@@ -279,6 +297,7 @@ def merge(runs: Sequence[Run]) -> Run:
         connections=first.connections | {"opened": sum(run.connections["opened"] for run in runs)},
         client=client,
         server=server,
+        interrupted=any(run.interrupted for run in runs),
     )
     for key in ("elapsed_s", "ok", "failed", "unfinished"):
         setattr(merged, key, sum(getattr(run, key) for run in runs))
@@ -356,7 +375,7 @@ def read(path: Path | None) -> Run | Result:
         data = json.loads(text)
     except OSError as error:
         raise Unreadable(f"{label}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"{label}: not JSON ({error}); expected a record of loadgen.py") from error
     kind = data.get("format") if isinstance(data, dict) else None
     if kind not in (Run.FORMAT, Result.FORMAT):
@@ -514,9 +533,10 @@ def decide(
     verdict, reasons = claim.verdict(interval) if interval else INCONCLUSIVE, []
     for name in (claim.over, claim.under):
         rounds = result.arms[name]["rounds"]
-        found = [d for r in rounds for topic, d in r["doubts"].items() if topic not in subject]
-        if found:
-            reasons.append(f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}")
+        for topic in dict.fromkeys(topic for r in rounds for topic in r["doubts"]):
+            found = [r["doubts"][topic] for r in rounds if topic in r["doubts"]]
+            if topic not in subject:
+                reasons.append(f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}")
         values = [r[claim.metric] or 0.0 for r in rounds]
         spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
         if spread > SPREAD:
@@ -573,9 +593,10 @@ def doubts(run: Run) -> dict[str, str]:
 
 
 def judged(run: Run) -> Run:
-    """The same run with its client's costs for a request and of a core, and its validity."""
-    run.client["cpu_us_per_request"] = run.client["cpu_s"] / max(run.requests, 1) * 1e6
-    run.client["busy"] = run.client["cpu_s"] / max(run.elapsed_s, 1e-9)
+    """The same run with what a request cost both sides, and with its validity."""
+    for account in (run.client, run.server or {"cpu_s": 0.0}):
+        account["cpu_us_per_request"] = account["cpu_s"] / max(run.requests, 1) * 1e6
+        account["busy"] = account["cpu_s"] / max(run.elapsed_s, 1e-9)
     reasons = list(doubts(run).values())
     if run.interrupted:
         reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
@@ -632,7 +653,7 @@ def size(value_bytes: float) -> str:
 def wrapped(label: str, text: str, indent: int, width: int = WIDTH) -> str:
     """A label, and beside it a text that keeps to its column over several lines."""
     lines = textwrap.wrap(text, width - indent, break_on_hyphens=False) or [""]
-    lead = f"{label:<{indent - 1}} " if len(label) < indent else f"{label}\n{' ' * indent}"
+    lead = f"{label:<{indent}}" if len(label) < indent else f"{label[:width]}\n{' ' * indent}"
     return lead + f"\n{' ' * indent}".join(lines)
 
 
@@ -652,7 +673,8 @@ class Table:
 
     def markdown(self) -> list[str]:
         ruler = ["---" if a == "<" else "--:" for a in self.align[: len(self.rows[0])]]
-        return [f"| {' | '.join(row)} |" for row in [self.rows[0], ruler, *self.rows[1:]]]
+        rows = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
+        return [f"| {' | '.join(row)} |" for row in [rows[0], ruler, *rows[1:]]]
 
 
 Block = list[str] | Table
@@ -663,13 +685,14 @@ def render(blocks: Sequence[Block], markdown: bool = False, indent: int = 0) -> 
     parts = []
     for block in blocks:
         lines = block if isinstance(block, list) else block.text()
-        if markdown and isinstance(block, Table):
+        if isinstance(block, Table) and markdown:
             lines = block.markdown()
-        elif markdown:
-            lines = ["```text", *lines, "```"]
         text = "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
-        if lines:
-            parts.append(text if markdown else textwrap.indent(text, " " * indent))
+        if not lines:
+            continue
+        if markdown and isinstance(block, list):
+            text = f"```text\n{text}\n```"
+        parts.append(text if markdown else textwrap.indent(text, " " * indent))
     return "\n\n".join(parts)
 
 
@@ -689,19 +712,30 @@ def edges_s(histograms: Sequence[Histogram], rows: int = 11) -> list[float]:
     rough = max(top - low, low / 100) / (rows - 2)
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.floor(top / step + 1e-9) + 1
-    edges = [n * step for n in range(first, last + 1)]
+    edges = [n * step for n in range(math.floor(low / step), math.floor(top / step) + 2)]
+    if edges[0] > low:
+        edges.insert(0, edges[0] - step)
     return edges if edges[-1] > high else [*edges, math.inf]
 
 
 def _logarithmic(low: float, high: float) -> list[float]:
     fine = math.log10(high / low) < 2
     steps = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if fine else (1.0, 2.0, 5.0)
-    powers = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 2)
+    powers = range(math.floor(math.log10(low)) - 1, math.floor(math.log10(high)) + 2)
     marks = [s * 10.0**p for p in powers for s in steps]
-    first = max(n for n, mark in enumerate(marks) if mark <= low * 1.0001)
+    first = max(n for n, mark in enumerate(marks) if mark <= low)
     last = min(n for n, mark in enumerate(marks) if mark > high)
     return marks[first : last + 1]
+
+
+def _told_apart(values: Sequence[float]) -> list[str]:
+    """Numbers at as few significant digits, but three, as leave no two of them alike."""
+    marks = [three_digits(value) for value in values]
+    decimals = 0
+    while len(set(marks)) < len(marks):
+        marks = [f"{value:.{decimals}f}" for value in values]
+        decimals += 1
+    return marks
 
 
 def histogram_rows(named: Mapping[str, Histogram]) -> list[str]:
@@ -711,18 +745,25 @@ def histogram_rows(named: Mapping[str, Histogram]) -> list[str]:
         return []
     edges = edges_s(list(shown.values()))
     scale, unit = unit_of(edges)
-    marks = [three_digits(e / scale) for e in edges]
+    marks = _told_apart([edge / scale for edge in edges])
     labels = [f"{a} to {b} {unit}" for a, b in pairwise(marks)]
     if math.isinf(edges[-1]):
         labels[-1] = f"over {marks[-2]} {unit}"
-    counts = {name: h.between(edges) for name, h in shown.items()}
+    elif edges[-1] > 1000 * edges[0]:  # no one unit suits them all
+        units = [unit_of([low]) for low in edges]
+        labels = [
+            f"{three_digits(low / scale)} to {three_digits(high / scale)} {unit}"
+            for (low, high), (scale, unit) in zip(pairwise(edges), units, strict=False)
+        ]
     indent = max(map(len, [*labels, "response time"])) + 2
-    room = (WIDTH - 4 - indent) // len(shown)
+    room = max((WIDTH - 4 - indent) // len(shown), 12)
+    shown = dict(list(shown.items())[: (WIDTH - 4 - indent) // room])
     titles = "".join(f"{name[: room - 2]:<{room}}" for name in shown)
     lines = [f"{'response time':<{indent}}{titles}"] if len(named) > 1 else []
+    counts = [histogram.between(edges) for histogram in shown.values()]
     for row, label in enumerate(labels):
         cells = []
-        for column in counts.values():
+        for column in counts:
             digits = len(str(max(column)))
             bar = "■" * round(column[row] / max(column) * (room - digits - 3))
             tail = f" {column[row]}" if bar else f"{column[row]}"
@@ -750,7 +791,8 @@ def environment_line(environment: Json) -> str:
 
 def report(run: Run, markdown: bool = False) -> str:
     """One run as text: what was asked, what came back, and whether to believe it."""
-    blocks: list[Block] = [[run.name[:WIDTH], load_line(run.load)], _summary(run)]
+    asked = textwrap.wrap(load_line(run.load), WIDTH)
+    blocks: list[Block] = [[run.name[:WIDTH], *asked], _summary(run)]
     if run.ok:
         summary = run.latency_s
         shown = {k: summary[k] for k in ("min", *(f"p{p:g}" for p in PERCENTILES), "max")}
@@ -785,7 +827,8 @@ def _summary(run: Run) -> list[str]:
         "elapsed": duration(run.elapsed_s),
         "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
         "response time": f"{duration(latency['mean'])} mean, {duration(latency['stdev'])} stdev",
-        "connections": f"{run.connections['opened']} opened ({', '.join(times)})",
+        "connections": f"{run.connections['opened']} opened"
+        + f" ({', '.join(times)})" * bool(times),
         "client": f"{three_digits(client['cpu_us_per_request'])} CPU µs a request, "
         f"{percent(client['busy'])} of a core",
     }
@@ -829,8 +872,8 @@ def compare(runs: Sequence[Run], markdown: bool = False) -> str:
 
     A run each has no interval: for that, let loadgen.py run the URLs in rounds.
     """
-    names = [run.name[:30] for run in runs]
-    labels = [f"{x} ({n})" if names.count(x) > 1 else x for n, x in enumerate(names, 1)]
+    alike = len({run.name[:20] for run in runs}) < len(runs)
+    labels = [f"{n} {run.name}" if alike else run.name for n, run in enumerate(runs, 1)]
     result = Result(
         name="",
         title=f"{len(runs)} runs, each against the first",
@@ -881,7 +924,9 @@ def report_result(result: Result, markdown: bool = False) -> str:
         bars = histogram_rows({name: runs[name].histograms["latency_s"] for name in shown})
         blocks += [arm_table(result.arms), notes, bars]
     blocks.append(_verdict_lines(result, width))
-    title = f"### {number} {result.title}" if markdown else wrapped(number, result.title, 4)
+    title = wrapped(number, result.title, 4)
+    if markdown:
+        title = f"### {number} {result.title}" if number else f"### {result.title}"
     return f"{title}\n{render(blocks, markdown, indent=4)}"
 
 
@@ -912,9 +957,12 @@ def _verdict_lines(result: Result, width: int) -> list[str]:
     rows |= {"rule": result.rule} if result.rule else {}
     indent = min(max(map(len, rows), default=0) + 2, width // 2)
     lines = [wrapped(label, text, indent, width) for label, text in rows.items()]
+    if len(result.arms) > 1 and not result.ratios and not result.claim and not result.cause:
+        lines.append("not enough data: use --rounds 6 or more")
     smoke = " (smoke)" if result.mode == "quick" else ""
     lines += [f"{result.verdict}{smoke}"] if result.verdict else []
     lines += [wrapped("  -", reason, 4, width) for reason in result.reasons]
+    lines += [wrapped("then", result.then, 8, width)] if result.then else []
     label = "cause" if result.claim else "ratio"
     return lines + [wrapped(label, cause, 8, width) for cause in result.cause]
 
@@ -934,8 +982,7 @@ def claims_table(folder: Path) -> str:
         if not isinstance(result := read(path), Result):
             raise Unreadable(f"{path}: the record of one run; expected that of an experiment")
         measured = "; ".join(f"{e['arm']}: {e['status']}" for e in result.evidence)
-        if not measured:
-            ratio = result.ratios[0]
+        for ratio in result.ratios[:1] if not measured else []:
             measured = f"{ratio['over']} / {ratio['under']} {Interval.of(ratio)}"
         number = f"[{result.name.split('_')[0]}](experiments/{result.name}.py)"
         now, cause = f"**{result.verdict}**", "; ".join(result.cause)
@@ -994,6 +1041,7 @@ def plot(records: Sequence[Run | Result], path: Path) -> None:
 # ---- Command line --------------------------------------------------------------------
 def show(text: str) -> None:
     """Print, for as long as somebody reads."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         print(text, flush=True)
     except BrokenPipeError:
