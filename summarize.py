@@ -247,10 +247,8 @@ class Run(Record):
 
     @property
     def server_cpu_us(self) -> float | None:
-        """The server's CPU time for an answered request, in µs."""
-        if self.server is None or not self.ok + self.failed:
-            return None
-        return float(self.server["cpu_s"]) / (self.ok + self.failed) * 1e6
+        """The server's CPU time for a request, in µs."""
+        return self.server["cpu_us_per_request"] if self.server else None
 
     def to_json(self) -> Json:
         data = super().to_json() | {"requests": self.requests, "throughput": self.throughput}
