@@ -31,6 +31,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter_ns, process_time
@@ -91,31 +92,39 @@ class Load:
     pid: int | None = None
 
     def __post_init__(self) -> None:
-        url = URL(self.url)
+        url, token = URL(self.url), re.compile(r"[!#-'*+.^-z|~\w-]+", re.ASCII)
         if url.scheme not in ("http", "https") or not url.host:
             raise ValueError(f"{self.url!r} is no URL to load: write http://HOST:PORT/PATH")
         for key in ("connections", "requests", "duration_s", "timeout_s"):
             if (value := getattr(self, key)) is not None and value <= 0:
                 raise ValueError(f"{key} is {value:g}: it must be above 0")
+        if self.warmup_s < 0:
+            raise ValueError(f"warmup_s is {self.warmup_s:g}: it cannot be below 0")
+        if self.client not in ("wire", "aiohttp"):
+            raise ValueError(f"client is {self.client!r}: it must be wire or aiohttp")
+        if not token.fullmatch(self.method):
+            raise ValueError(f"{self.method!r} is no method: write GET, POST or the like")
         for name, value in self.headers:
-            if not re.fullmatch(r"[!#-'*+.^-z|~\w-]+:[\t -~\x80-\xff]*", f"{name}:{value}", re.A):
-                raise ValueError(f"{name}: {value!r} is no header: write 'Name: value' in Latin-1")
+            if not token.fullmatch(name) or not value.isprintable():
+                raise ValueError(f"{name + ': ' + value!r} is no header: write 'Name: value'")
+        set_field = partial(object.__setattr__, self)
+        set_field("method", self.method.upper())
         if self.requests is None and self.duration_s is None:
-            object.__setattr__(self, "duration_s", 10.0)
+            set_field("duration_s", 10.0)
         if self.method == "HEAD":  # httptools cannot be told that such an answer has no body
-            object.__setattr__(self, "client", "aiohttp")
+            set_field("client", "aiohttp")
 
     def all_headers(self) -> CIMultiDict[str]:
         """The headers as either client sends them, in their order."""
-        url = URL(self.url)
-        host = url.host_port_subcomponent or ""
+        url, given = URL(self.url), CIMultiDict(self.headers)
+        host = given.pop("Host", url.host_port_subcomponent or "")
         headers = CIMultiDict({"Host": host, "User-Agent": "loadgen/1", "Accept": "*/*"})
         if url.user:
             headers["Authorization"] = aiohttp.encode_basic_auth(url.user, url.password or "")
-        for name, _ in self.headers:
+        for name in given:
             headers.popall(name, None)
-        headers.extend(self.headers)
-        if self.body or self.method in ("POST", "PUT", "PATCH"):
+        headers.extend(given)
+        if self.body or self.method not in ("GET", "HEAD", "OPTIONS", "TRACE"):
             headers["Content-Length"] = str(len(self.body))
         if not self.keepalive:
             headers["Connection"] = "close"
@@ -125,11 +134,11 @@ class Load:
         """The request as it goes over the wire."""
         lines = [f"{self.method} {URL(self.url).raw_path_qs} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in self.all_headers().items()]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
 
     def to_json(self) -> Json:
-        loop = {"rate": None, "arrivals": None, "processes": 1}
-        return asdict(self) | {"body": len(self.body), "headers": dict(self.headers)} | loop
+        asked = asdict(self) | {"body": len(self.body), "headers": list(map(list, self.headers))}
+        return asked | {"rate": None, "arrivals": None, "processes": 1}
 
 
 # ---- Counting ------------------------------------------------------------------------
@@ -328,9 +337,13 @@ class Client:
         self.opening = False  # a connection is being made for it
         self.due = self.lag = 0
         self.backoff_s = FIRST_BACKOFF_S
+        self.pause: asyncio.TimerHandle | None = None
 
     def proceed(self, now: int) -> None:
         """Begin the next request, due now, if there is leave to send one."""
+        if self.pause:
+            self.pause.cancel()
+            self.pause = None
         if not self.engine.left:
             self.busy = False
             self.engine.idle()
@@ -365,8 +378,8 @@ class Client:
         if not engine.opened:
             engine.stop(CannotRun(f"{engine.load.url}: {kind} ({why}): {REMEDIES[kind]}"))
         elif engine.sending:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self.backoff_s, lambda: self.proceed(perf_counter_ns()))
+            resume = lambda: self.proceed(perf_counter_ns())  # noqa: E731
+            self.pause = asyncio.get_running_loop().call_later(self.backoff_s, resume)
             self.backoff_s = min(2 * self.backoff_s, LONGEST_BACKOFF_S)
         else:
             engine.idle()
@@ -495,21 +508,23 @@ class Wire(Client, asyncio.Protocol):
             self.answered(whole)
 
     def on_message_begin(self) -> None:
-        self.framed = False
         if self.complete:  # more than was asked for
             self.keep = False
+        self.framed = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.framed |= name.lower() in (b"content-length", b"transfer-encoding")
 
     def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
+        if not self.complete:
+            self.status = self.parser.get_status_code()
 
     def on_body(self, piece: bytes) -> None:
-        self.expectation.body(piece)
+        if not self.complete:
+            self.expectation.body(piece)
 
     def on_message_complete(self) -> None:
-        if self.status >= 200:  # 1xx comes before the answer
+        if not self.complete and self.status // 100 != 1:  # 1xx comes before the answer
             self.complete = True
             self.keep = self.parser.should_keep_alive()
 
@@ -632,16 +647,19 @@ class Machine:
                 processes += 1
         return {"rss_bytes": rss_bytes, "processes": processes, "threads": threads}
 
+    def steal(self, before: Machine) -> float:
+        """The share of the machine's time that its hypervisor took since `before`."""
+        stolen_s = getattr(self.times, "steal", 0.0) - getattr(before.times, "steal", 0.0)
+        return float(stolen_s / max(sum(self.times) - sum(before.times), 1e-9))
+
     def disturbances(self, before: Machine, elapsed_s: float) -> Json:
         """What else went on in the `elapsed_s` since `before`."""
-        stolen_s = getattr(self.times, "steal", 0.0) - getattr(before.times, "steal", 0.0)
         used_s = {p: s - before.others_s.get(p, s) for p, s in self.others_s.items()}
         busiest = max(used_s, key=lambda process: used_s[process])
         name = ""
         with suppress(psutil.Error):
             name = f"{busiest.name()} (process {busiest.pid})"
         return {
-            "steal": stolen_s / max(sum(self.times) - sum(before.times), 1e-9),
             "listen_overflows": self.overflows - before.overflows,
             "neighbour": name,
             "neighbour_busy": used_s[busiest] / max(elapsed_s, 1e-9),
@@ -703,6 +721,8 @@ def _session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,
+        max_line_size=1 << 20,
+        max_field_size=1 << 20,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
         timeout=aiohttp.ClientTimeout(total=None),
@@ -730,6 +750,8 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
         try:
             if load.warmup_s:
                 await engine.phase(None, load.warmup_s, lambda elapsed_s: None)
+                if engine.interrupted:
+                    raise KeyboardInterrupt
             started, before = datetime.now(UTC), Machine(load.pid)
             server = before.memory()
 
@@ -738,8 +760,7 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
                     server.update({key: max(server[key], n) for key, n in before.memory().items()})
                 watch(engine, elapsed_s)
 
-            if not engine.interrupted:
-                await engine.phase(load.requests, load.duration_s, each_tick)
+            await engine.phase(load.requests, load.duration_s, each_tick)
             after, unfinished = Machine(load.pid), sum(client.busy for client in engine.clients)
         finally:
             for client in engine.clients:
@@ -758,7 +779,8 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
         statuses=dict(tally.statuses), errors=dict(tally.errors),
         histograms=tally.histograms, series=tally.series, connections=connections,
         client=cost | after.disturbances(before, elapsed_s),
-        server=server if load.pid else None, environment=environment(),
+        server=server if load.pid else None,
+        environment=environment() | {"steal": after.steal(before)},
     ))  # fmt: skip
 
 
@@ -768,6 +790,8 @@ def run(load: Load, watch: Callable[[Engine, float], None] = lambda engine, s: N
     `watch(engine, elapsed_s)` is called ten times a second. SIGINT and SIGTERM end the load;
     the Run is then `interrupted`. Raises CannotRun when the first connection fails.
     """
+    if load.pid is not None and (load.pid < 1 or not psutil.pid_exists(load.pid)):
+        raise CannotRun(f"there is no process {load.pid} to account for: look for it with ps")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < (needed := load.connections + 100):
         if needed > hard != resource.RLIM_INFINITY:
@@ -819,7 +843,7 @@ def seconds(text: str) -> float:
 def count(text: str) -> int:
     """A whole number: "5000", "10k", "1M"."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", text)
-    number = float(found[1]) * {"": 1, "k": 10**3, "M": 10**6}[found[2]] if found else 0
+    number = Fraction(found[1]) * {"": 1, "k": 10**3, "M": 10**6}[found[2]] if found else 0
     if number < 1 or number % 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no count: write 5000 or 5k")
     return int(number)
@@ -872,7 +896,10 @@ def _load(options: argparse.Namespace, url: str) -> Load:
         file = text[1:]
     body = Path(file).read_bytes() if file else text.encode()
     headers: CIMultiDict[str] = CIMultiDict()
-    for name, _, value in (line.partition(":") for line in options.header):
+    for line in options.header:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise ValueError(f"{line!r} is no header: write 'Name: value'")
         headers.add(name.strip(), value.strip())
     kind = options.content_type or ("application/json" if options.json else "text/plain")
     if body or options.content_type:
@@ -907,7 +934,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         loads = [_load(options, url) for url in options.urls]
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         parser.error(str(error))
     shown = not options.quiet and sys.stderr.isatty()
     try:
@@ -931,7 +958,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) -> Result:
     """Rounds of several URLs, each against the first."""
-    named, began = {load.url: load for load in loads}, datetime.now(UTC)
+    alike, began = len({load.url for load in loads}) < len(loads), datetime.now(UTC)
+    named = {f"{n} {x.url}" if alike else x.url: x for n, x in enumerate(loads, 1)}
+    first, *others = named
     with tqdm(total=len(named) * options.rounds, disable=not shown, leave=False) as bar:
 
         def watch(name: str, number: int) -> None:
@@ -947,8 +976,8 @@ def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) ->
         arms={name: summarize.arm(runs[name]) for name in named},
         environment=environment(),
     )
-    for url in list(named)[1:]:
-        summarize.add_ratio(result, url, loads[0].url)
+    for name in others:
+        summarize.add_ratio(result, name, first)
     return result
 
 

@@ -194,9 +194,13 @@ class Record:
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all: to a temporary name beside it, then renamed."""
+        text = json.dumps(self.to_json(), indent=1) + "\n"
+        if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to lose
+            path.write_text(text, encoding="utf-8")
+            return
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            draft.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+            draft.write_text(text, encoding="utf-8")
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -280,7 +284,7 @@ def merge(runs: Sequence[Run]) -> Run:
     clients = [run.client for run in runs]
     client = max(clients, key=lambda client: client["neighbour_busy"]).copy()
     client |= {key: sum(c[key] for c in clients) for key in ("cpu_s", "listen_overflows")}
-    client |= {key: max(c[key] for c in clients) for key in ("steal", "loop_lag_s")}
+    client["loop_lag_s"] = max(c["loop_lag_s"] for c in clients)
     client["in_flight"] = float(np.mean([c["in_flight"] for c in clients]))
     servers = [run.server for run in runs if run.server]
     server = {key: max(s[key] for s in servers) for key in servers[0]} if servers else None
@@ -295,6 +299,7 @@ def merge(runs: Sequence[Run]) -> Run:
         connections=first.connections | {"opened": sum(run.connections["opened"] for run in runs)},
         client=client,
         server=server,
+        environment=first.environment | {"steal": max(r.environment["steal"] for r in runs)},
         interrupted=any(run.interrupted for run in runs),
     )
     for key in ("elapsed_s", "ok", "failed", "unfinished"):
@@ -581,9 +586,9 @@ def doubts(run: Run) -> dict[str, str]:
         "overflows": (client["listen_overflows"] > 0,
             f"a listen queue overflowed {client['listen_overflows']} times: raise the server's "
             "backlog, or open fewer connections at once"),
-        "steal": (client["steal"] > STEAL_SHARE,
-            f"the hypervisor took {percent(client['steal'])} of this machine: run again when "
-            "its other guests are quiet"),
+        "steal": (run.environment["steal"] > STEAL_SHARE,
+            f"the hypervisor took {percent(run.environment['steal'])} of this machine: run again "
+            "when its other guests are quiet"),
         "neighbour": (neighbour > NEIGHBOUR_BUSY,
             f"{client['neighbour']} used {percent(neighbour)} of a core: close it and run again"),
     }  # fmt: skip

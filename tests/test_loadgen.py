@@ -889,7 +889,8 @@ def test_the_environment_holds_what_was_stolen() -> None:
 def test_the_server_process_is_accounted_for() -> None:
     with Server() as server:
         done = cli("-n", 23, "--pid", os.getpid(), "-o", "-", server.url)
-    assert set(json.loads(done.stdout)["server"]) == {"cpu_s", "rss_bytes", "processes", "threads"}
+    keys = {"cpu_s", "rss_bytes", "processes", "threads"}
+    assert keys <= set(json.loads(done.stdout)["server"])
 
 
 def test_the_report_and_the_record(tmp_path: Path) -> None:
@@ -908,10 +909,7 @@ def test_the_report_and_the_record(tmp_path: Path) -> None:
     [
         ["-n", "230"],
         ["-n", "1"],
-        known(
-            ["-n", "23", "--no-keepalive", "-c", "100", "-z", "2m30s", "--client", "aiohttp"],
-            reason="the line that says what was asked for is not wrapped",
-        ),
+        ["-n", "23", "--no-keepalive", "-c", "100", "-z", "2m30s", "--client", "aiohttp"],
         ["-n", "23", "--expect", "nothing of the kind"],
         ["-z", "300ms", "--client", "aiohttp"],
     ],
@@ -931,6 +929,7 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
     holds(summarize.read(tmp_path / "run.json"), 23)
 
 
+@pytest.mark.slow
 @both
 def test_options_reach_the_server(client: str, tmp_path: Path) -> None:
     (tmp_path / "body").write_bytes(b"from a file")
@@ -1050,14 +1049,12 @@ def test_a_comparison_ends_with_the_ratio_in_words(tmp_path: Path) -> None:
     assert done.stdout == summarize.text_of(result) + "\n"
 
 
-@defect("says nothing of a ratio")
 def test_a_comparison_of_too_few_rounds_says_so() -> None:
     with Server() as server:
         done = cli("-n", 20, "--rounds", 3, f"{server.url}/", f"{server.url}/chunked")
     assert "not enough data" in done.stdout
 
 
-@defect("URLs stand in the tables in full")
 def test_a_comparison_of_long_urls_keeps_to_79_columns() -> None:
     with Server() as server:
         urls = [f"{server.url}/?x={letter * 60}" for letter in "ab"]
