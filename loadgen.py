@@ -105,7 +105,7 @@ class Load:
         if not token.fullmatch(self.method):
             raise ValueError(f"{self.method!r} is no method: write GET, POST or the like")
         for name, value in self.headers:
-            if not token.fullmatch(name) or not value.isprintable():
+            if not token.fullmatch(name) or not value.replace("\t", "").isprintable():
                 raise ValueError(f"{name + ': ' + value!r} is no header: write 'Name: value'")
         set_field = partial(object.__setattr__, self)
         set_field("method", self.method.upper())
@@ -137,8 +137,15 @@ class Load:
         return "\r\n".join([*lines, "", ""]).encode() + self.body
 
     def to_json(self) -> Json:
-        asked = asdict(self) | {"body": len(self.body), "headers": list(map(list, self.headers))}
-        return asked | {"rate": None, "arrivals": None, "processes": 1}
+        """What was asked for, without secrets; of the body only its size in bytes."""
+        secret = ("authorization", "cookie", "proxy-authorization")
+        headers = [[n, "***" if n.lower() in secret else value] for n, value in self.headers]
+        asked = {"url": self.public_url, "headers": headers, "body": len(self.body)}
+        return asdict(self) | asked | {"rate": None, "arrivals": None, "processes": 1}
+
+    @property
+    def public_url(self) -> str:
+        return str(URL(self.url).with_user(None))
 
 
 # ---- Counting ------------------------------------------------------------------------
@@ -739,7 +746,9 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
     except (OSError, UnicodeError) as error:
         raise CannotRun(f"{load.url}: no address for {engine.host}: {REMEDIES['dns']}") from error
     dns_s = (perf_counter_ns() - asked_ns) / 1e9
-    loop.set_exception_handler(lambda _, context: engine.stop(context.get("exception")))
+    loop.set_exception_handler(
+        lambda _, context: engine.stop(context.get("exception") or RuntimeError(context["message"]))
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, engine.stop)
     async with _session(load, engine.tls) as session:
@@ -773,7 +782,7 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
     connections = {"opened": engine.opened, "dns_s": dns_s, "connect_s": connect_s, "tls_s": tls_s}
     cost = {key: getattr(engine, key) for key in ("cpu_s", "loop_lag_s", "in_flight")}
     return summarize.judged(Run(
-        name=load.name or load.url, started=started.isoformat(timespec="seconds"),
+        name=load.name or load.public_url, started=started.isoformat(timespec="seconds"),
         elapsed_s=elapsed_s, load=load.to_json(),
         ok=tally.ok, failed=tally.failed, unfinished=unfinished, interrupted=engine.interrupted,
         statuses=dict(tally.statuses), errors=dict(tally.errors),
@@ -889,7 +898,7 @@ def _parser() -> summarize.Parser:
 def _load(options: argparse.Namespace, url: str) -> Load:
     """The Load that the options ask for. Raises ValueError or OSError."""
     asked = {f.name: v for f in fields(Load) if (v := getattr(options, f.name, None)) is not None}
-    text, file = options.data or options.json or "", options.data_file
+    text, file = options.json or options.data or "", options.data_file
     if options.json is not None:
         json.loads(options.json)  # or say what is wrong with it
     elif text.startswith("@"):
@@ -948,9 +957,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    options.output.write(record)
     if not options.quiet and not options.output.is_stdout:
         summarize.show(summarize.text_of(record))
+    try:
+        options.output.write(record)
+    except OSError as error:
+        print(f"loadgen.py: {error}: the record is lost, the report is above", file=sys.stderr)
+        return 1
     if isinstance(record, Run) and not record.statuses:
         return 130 if record.interrupted else 1
     return 130 if isinstance(record, Run) and record.interrupted else 0

@@ -359,7 +359,7 @@ class Output:
 
     def __init__(self, name: str) -> None:
         self.is_stdout = name == "-"
-        self.path = Path(name) if name and not self.is_stdout else None
+        self.path = Path(name).resolve() if name and not self.is_stdout else None
         if self.path and (self.path.is_dir() or not os.access(self.path.parent, os.W_OK)):
             raise argparse.ArgumentTypeError(f"{name} cannot be written: name a file in a folder")
 
