@@ -267,6 +267,15 @@ class Engine:
         self.interrupted = not self.fault
         self.settled.set()
 
+    async def warm_up(self, duration_s: float) -> None:
+        """Load that is not counted. The connections are opened one after the other all the
+        while, so that no worker of the server has accepted them all before another woke.
+        """
+        step_s, loop = duration_s / len(self.clients), asyncio.get_running_loop()
+        for number, client in enumerate(self.clients):
+            client.pause = loop.call_later(number * step_s, client.resume)
+        await self.phase(None, duration_s, lambda elapsed_s: None)
+
     async def phase(
         self, requests: int | None, duration_s: float | None, watch: Callable[[float], None]
     ) -> None:
@@ -280,7 +289,8 @@ class Engine:
         if duration_s is not None:
             asyncio.get_running_loop().call_later(duration_s, self.end_load)
         for client in self.clients:
-            client.proceed(perf_counter_ns())
+            if not client.pause:
+                client.resume()
         now = perf_counter_ns()
         while not self.settled.is_set():
             due_ns = now + TICK_S * 1e9
@@ -360,6 +370,9 @@ class Client:
         self.due = now
         self.start()
 
+    def resume(self) -> None:
+        self.proceed(perf_counter_ns())
+
     def settle(self, status: int | None, kind: str | None) -> None:
         now = perf_counter_ns()
         self.engine.tally.outcome(status, kind).extend((now - self.due, self.lag))
@@ -385,8 +398,7 @@ class Client:
         if not engine.opened:
             engine.stop(CannotRun(f"{engine.load.url}: {kind} ({why}): {REMEDIES[kind]}"))
         elif engine.sending:
-            resume = lambda: self.proceed(perf_counter_ns())  # noqa: E731
-            self.pause = asyncio.get_running_loop().call_later(self.backoff_s, resume)
+            self.pause = asyncio.get_running_loop().call_later(self.backoff_s, self.resume)
             self.backoff_s = min(2 * self.backoff_s, LONGEST_BACKOFF_S)
         else:
             engine.idle()
@@ -758,7 +770,7 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
         ]
         try:
             if load.warmup_s:
-                await engine.phase(None, load.warmup_s, lambda elapsed_s: None)
+                await engine.warm_up(load.warmup_s)
                 if engine.interrupted:
                     raise KeyboardInterrupt
             started, before = datetime.now(UTC), Machine(load.pid)
@@ -870,7 +882,14 @@ def _parser() -> summarize.Parser:
     add("-c", "--connections", type=count, default=50, metavar="N", help="at once (50)")
     add("-n", "--requests", type=count, metavar="N", help="exactly N requests")
     add("-z", "--duration", dest="duration_s", type=seconds, metavar="T", help="(10s)")
-    add("--warmup", dest="warmup_s", type=seconds, default=0.0, metavar="T", help="uncounted (0)")
+    add(
+        "--warmup",
+        dest="warmup_s",
+        type=seconds,
+        default=0.0,
+        metavar="T",
+        help="uncounted load first (0)",
+    )
     add("--no-keepalive", dest="keepalive", action="store_false", help="connect for each request")
     add("-t", "--timeout", dest="timeout_s", type=seconds, default=20.0, metavar="T", help="(20s)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")

@@ -45,11 +45,12 @@ def view():  # the same view in every arm
 
 UVICORN = "uvicorn --workers 2 02_flask_in_fastapi:app --no-access-log --port {port}"
 GUNICORN = "gunicorn -w 2 -b 127.0.0.1:{port} 02_flask_in_fastapi:flask_app"
+GENTLY = {"warmup_s": 0.2}  # 50 at once would mostly be accepted by one worker
 ARMS = {
-    "gunicorn 2x4": (f"{GUNICORN} --threads 4", "/"),
-    "mounted": (UVICORN, "/starlette/"),
-    "mounted, a2wsgi": (UVICORN, "/a2wsgi/"),
-    "gunicorn 2x40": (f"{GUNICORN} --threads 40", "/"),
+    "gunicorn 2x4": (f"{GUNICORN} --threads 4", "/", GENTLY),
+    "mounted": (UVICORN, "/starlette/", GENTLY),
+    "mounted, a2wsgi": (UVICORN, "/a2wsgi/", GENTLY),
+    "gunicorn 2x40": (f"{GUNICORN} --threads 40", "/", GENTLY),
 }
 IN_2020 = (  # but uvicorn 0.12.3: 0.11.5 cannot be built for Python 3.11
     "uv run --isolated --no-project --python 3.11 --with flask==1.1.2 "
@@ -58,8 +59,8 @@ IN_2020 = (  # but uvicorn 0.12.3: 0.11.5 cannot be built for Python 3.11
     "--with uvicorn==0.12.3 --with 'setuptools<81' --with a2wsgi "
 )
 THEN = {
-    "gunicorn 2x4": (f"{IN_2020}{GUNICORN} --threads 4", "/"),
-    "mounted": (f"{IN_2020}{UVICORN}", "/starlette/"),  # then cores + 4 threads
+    "gunicorn 2x4": (f"{IN_2020}{GUNICORN} --threads 4", "/", GENTLY),
+    "mounted": (f"{IN_2020}{UVICORN}", "/starlette/", GENTLY),  # cores + 4 threads
 }
 
 if __name__ == "__main__":
@@ -69,7 +70,7 @@ if __name__ == "__main__":
         ARMS,
         connections=50,
         expect="slept",
-        duration_s=2.0,
+        duration_s=1.5,
         then=THEN,
         claim=Ratio("mounted", "gunicorn 2x4", "> 1.5", "< 1.1"),
         causes=[
