@@ -550,7 +550,7 @@ def decide(
     if interval is None:
         reasons.append("too few rounds for an interval: use --rounds 6 or more")
     elif verdict == INCONCLUSIVE:
-        reasons.append("the interval decides neither way: --full gives a narrower one")
+        reasons.append("the interval decides neither way: more --rounds give a narrower one")
     return INCONCLUSIVE if reasons else verdict, reasons, interval
 
 

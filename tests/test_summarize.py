@@ -522,7 +522,7 @@ def test_decisions(times, verdict, reasons):
     assert interval.estimate == pytest.approx(times)
     if why:
         assert "the interval decides neither way" in why[0]
-        assert "--full" in why[0]
+        assert "--rounds" in why[0]
 
 
 def doubtful(**changes) -> dict:
