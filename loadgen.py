@@ -16,6 +16,7 @@ import asyncio
 import gc
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import random
@@ -200,6 +201,9 @@ class Tally:
 
 
 # ---- The engine: who sends what when -------------------------------------------------
+Watch = Callable[["Engine", float], None]  # is told the seconds since the window began
+
+
 class Engine:
     """A closed loop: each connection sends its next request when the last is settled.
 
@@ -267,29 +271,24 @@ class Engine:
         self.interrupted = not self.fault
         self.settled.set()
 
-    async def warm_up(self, duration_s: float) -> None:
-        """Load that is not counted. The connections are opened one after the other all the
-        while, so that no worker of the server has accepted them all before another woke.
-        """
-        step_s, loop = duration_s / len(self.clients), asyncio.get_running_loop()
-        for number, client in enumerate(self.clients):
-            client.pause = loop.call_later(number * step_s, client.resume)
-        await self.phase(None, duration_s, lambda elapsed_s: None)
-
     async def phase(
-        self, requests: int | None, duration_s: float | None, watch: Callable[[float], None]
+        self, requests: int | None, duration_s: float, watch: Watch, opening_s: float = 0.0
     ) -> None:
         """Load until `requests` are sent or `duration_s` has passed, and all are settled.
 
-        `watch` is told the elapsed seconds at each tick. What is not settled when the user
-        interrupts stays unfinished.
+        The connections are opened one after the other over `opening_s`: where many come at
+        once, one worker of a server has accepted them all before another wakes. `watch` is
+        called at each tick. What is not settled when the user interrupts stays unfinished.
         """
         self.begin()
         self.left = requests or sys.maxsize
-        if duration_s is not None:
-            asyncio.get_running_loop().call_later(duration_s, self.end_load)
-        for client in self.clients:
-            if not client.pause:
+        loop, step_s = asyncio.get_running_loop(), opening_s / len(self.clients)
+        if duration_s < math.inf:
+            loop.call_later(duration_s, self.end_load)
+        for number, client in enumerate(self.clients):
+            if opening_s:
+                client.pause = loop.call_later(number * step_s, client.resume)
+            else:
                 client.resume()
         now = perf_counter_ns()
         while not self.settled.is_set():
@@ -306,7 +305,7 @@ class Engine:
             elapsed_s = (now - self.began_ns) / 1e9
             if elapsed_s >= len(self.tally.series) + 1:
                 self.tally.end_second(elapsed_s)
-            watch(elapsed_s)
+            watch(self, elapsed_s)
         self.ended_ns = perf_counter_ns()
         self.cpu_s += process_time()
         self.end_load()
@@ -751,7 +750,7 @@ def _session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
     return session
 
 
-async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
+async def _run(load: Load, watch: Watch) -> Run:
     loop, engine, asked_ns = asyncio.get_running_loop(), Engine(load), perf_counter_ns()
     try:
         await loop.getaddrinfo(*engine.address)
@@ -770,18 +769,18 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
         ]
         try:
             if load.warmup_s:
-                await engine.warm_up(load.warmup_s)
+                await engine.phase(None, load.warmup_s, lambda *_: None, load.warmup_s)
                 if engine.interrupted:
                     raise KeyboardInterrupt
             started, before = datetime.now(UTC), Machine(load.pid)
             server = before.memory()
 
-            def each_tick(elapsed_s: float) -> None:
+            def each_tick(engine: Engine, elapsed_s: float) -> None:
                 if load.pid:
                     server.update({key: max(server[key], n) for key, n in before.memory().items()})
                 watch(engine, elapsed_s)
 
-            await engine.phase(load.requests, load.duration_s, each_tick)
+            await engine.phase(load.requests, load.duration_s or math.inf, each_tick)
             after, unfinished = Machine(load.pid), sum(client.busy for client in engine.clients)
         finally:
             for client in engine.clients:
@@ -805,7 +804,7 @@ async def _run(load: Load, watch: Callable[[Engine, float], None]) -> Run:
     ))  # fmt: skip
 
 
-def run(load: Load, watch: Callable[[Engine, float], None] = lambda engine, s: None) -> Run:
+def run(load: Load, watch: Watch = lambda *_: None) -> Run:
     """Load one URL and return what came of it.
 
     `watch(engine, elapsed_s)` is called ten times a second. SIGINT and SIGTERM end the load;
@@ -940,7 +939,7 @@ def _load(options: argparse.Namespace, url: str) -> Load:
 
 
 @contextmanager
-def live_line(shown: bool) -> Iterator[Callable[[Engine, float], None]]:
+def live_line(shown: bool) -> Iterator[Watch]:
     """A line on a terminal: elapsed, requests/s, p50, p99 and errors so far."""
     with tqdm(bar_format="{desc}", disable=not shown, leave=False) as line:
 

@@ -181,16 +181,13 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
-        """Raises Unreadable when something is missing; keys that are unknown are left alone."""
+        """Raises Unreadable for a value of another kind; unknown keys are left alone."""
         known = {key: v for key, v in data.items() if key in cls.__dataclass_fields__}
         for key, value in known.items():
             kind = str(cls.__dataclass_fields__[key].type).partition("[")[0]
             if not isinstance(value, _KINDS[kind]):
                 raise Unreadable(f"not a {cls.__name__} record: {key} is {value!r:.40}")
-        try:
-            return cls(**known)
-        except TypeError as error:
-            raise Unreadable(f"not a whole {cls.__name__} record: {error}") from error
+        return cls(**known)
 
     def save(self, path: Path) -> None:
         """Write it whole or not at all: to a temporary name beside it, then renamed."""
@@ -261,18 +258,15 @@ class Run(Record):
 
     @classmethod
     def from_json(cls, data: Json) -> Run:
-        try:
-            histograms = {key: Histogram.decode(data["histograms"][key]) for key in RECORDED}
-            for key, histogram in histograms.items():
-                if histogram.count:  # the encoded form keeps both ends to three digits only
-                    histogram.hdr.min_value = round(data[key]["min"] * 1e9)
-                    histogram.hdr.max_value = round(data[key]["max"] * 1e9)
-            run = super().from_json(data | {"histograms": histograms})
-            if data["requests"] != run.requests:
-                raise Unreadable("requests is not ok + failed + unfinished")
-            return judged(run)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Unreadable(f"not a whole Run record: {error!r}") from error
+        histograms = {key: Histogram.decode(data["histograms"][key]) for key in RECORDED}
+        for key, histogram in histograms.items():
+            if histogram.count:  # the encoded form keeps both ends to three digits only
+                histogram.hdr.min_value = round(data[key]["min"] * 1e9)
+                histogram.hdr.max_value = round(data[key]["max"] * 1e9)
+        run = super().from_json(data | {"histograms": histograms})
+        if data["requests"] != run.requests:
+            raise Unreadable("requests is not ok + failed + unfinished")
+        return judged(run)
 
 
 def merge(runs: Sequence[Run]) -> Run:
@@ -344,11 +338,8 @@ class Result(Record):
     @classmethod
     def from_json(cls, data: Json) -> Result:
         result = super().from_json(data)
-        try:
-            for arm in result.arms.values():
-                arm["run"] = Run.from_json(arm["run"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise Unreadable(f"not a whole Result record: {error!r}") from error
+        for arm in result.arms.values():
+            arm["run"] = Run.from_json(arm["run"])
         return result
 
 
@@ -384,9 +375,19 @@ def read(path: Path | None) -> Run | Result:
     if kind not in (Run.FORMAT, Result.FORMAT):
         raise Unreadable(f"{label}: JSON, but no record of loadgen.py (no known `format`)")
     try:
-        return Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
-    except Unreadable as error:
-        raise Unreadable(f"{label}: {error}") from error
+        record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
+        text_of(record)  # whatever is damaged shows itself here, and not half way down a page
+        return record
+    except (
+        Unreadable,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
+        why = error if isinstance(error, Unreadable) else repr(error)
+        raise Unreadable(f"{label}: not a whole record: {why}") from error
 
 
 # ---- What decides --------------------------------------------------------------------

@@ -69,6 +69,7 @@ if __name__ == "__main__":
     experiment(
         ARMS,
         connections=50,
+        quick_connections=20,
         expect="slept",
         duration_s=1.5,
         then=THEN,

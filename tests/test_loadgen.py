@@ -137,9 +137,9 @@ def test_a_late_answer_is_waited_for_and_counted(client: str) -> None:
 
 @both
 def test_a_pause_that_outlasts_the_warm_up_starts_nothing_twice(client: str) -> None:
-    """Connections refused at 0.6, 0.61, … 0.91 s are due again at 1.23 s, in the window."""
+    """Refused at 0.7, 0.71, 0.73, 0.77 and 0.85 s, they would try again at 1.01 s, in the window."""
     with Server(delayed(0.005)) as server:
-        timers = [threading.Timer(0.6, server.die), threading.Timer(0.95, server.listen)]
+        timers = [threading.Timer(0.7, server.die), threading.Timer(0.95, server.listen)]
         for timer in timers:
             timer.start()
         load = Load(url=server.url, requests=500, connections=5, warmup_s=1, client=client)
@@ -147,7 +147,7 @@ def test_a_pause_that_outlasts_the_warm_up_starts_nothing_twice(client: str) -> 
         for timer in timers:
             timer.join()
     holds(result, 500)
-    assert server.connections == 10
+    assert server.connections == 4 + 5  # the fifth had not been opened when the server died
 
 
 # ---- What comes back -----------------------------------------------------------------
