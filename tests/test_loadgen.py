@@ -137,7 +137,7 @@ def test_a_late_answer_is_waited_for_and_counted(client: str) -> None:
 
 @both
 def test_a_pause_that_outlasts_the_warm_up_starts_nothing_twice(client: str) -> None:
-    """Refused at 0.7, 0.71, 0.73, 0.77 and 0.85 s, they would try again at 1.01 s, in the window."""
+    """Refused at 0.7, 0.71, … 0.85 s, they would try again at 1.01 s, in the window."""
     with Server(delayed(0.005)) as server:
         timers = [threading.Timer(0.7, server.die), threading.Timer(0.95, server.listen)]
         for timer in timers:
