@@ -164,17 +164,23 @@ class Tally:
         self.failed_before = 0
 
     def outcome(self, status: int | None, kind: str | None) -> list[int]:
-        """Where to append the response time and the send lag, in ns, of a request that ends
-        with `status` (None without a whole answer) and error `kind` (None if it is ok).
+        """Where to append the response time in ns of a request that ends with `status` (None
+        without a whole answer) and error `kind` (None if it is ok); and then, where it was not
+        sent when it was due, its send lag as a negative number.
         """
         return self.outcomes.setdefault((status, kind), [])
+
+    def add(self, status: int | None, kind: str | None, latency_ns: int, lag_ns: int) -> None:
+        self.outcome(status, kind).extend((latency_ns, -lag_ns) if lag_ns else (latency_ns,))
 
     def fold(self) -> None:
         """Empty all outcomes into the counts and histograms."""
         for (status, kind), times in self.outcomes.items():
-            latency, lag = np.array(times, dtype=np.int64).reshape(-1, 2).T
-            count = len(latency)
+            both = np.array(times, dtype=np.int64)
             times.clear()
+            latency, lags = both[both >= 0], np.flatnonzero(both < 0)
+            lag, count = np.zeros_like(latency), len(latency)
+            lag[lags - np.arange(1, len(lags) + 1)] = -both[lags]
             self.held_ns += int(latency.sum())
             if status is not None and count:
                 self.statuses[str(status)] += count
@@ -195,8 +201,8 @@ class Tally:
         values = np.concatenate(self.second) if self.second else np.empty(0)
         p50_s, p99_s = np.percentile(values, (50, 99)) / 1e9 if len(values) else (None, None)
         failed, self.failed_before = self.failed - self.failed_before, self.failed
-        entry = {"time_s": time_s, "ok": len(values), "failed": failed}
-        self.series.append(entry | {"p50_s": p50_s, "p99_s": p99_s})
+        entry = {"time": time_s, "ok": len(values), "failed": failed}
+        self.series.append(entry | {"p50": p50_s, "p99": p99_s})
         self.second = []
 
 
@@ -374,7 +380,7 @@ class Client:
 
     def settle(self, status: int | None, kind: str | None) -> None:
         now = perf_counter_ns()
-        self.engine.tally.outcome(status, kind).extend((now - self.due, self.lag))
+        self.engine.tally.add(status, kind, now - self.due, self.lag)
         self.proceed(now)
 
     def time_out(self) -> None:
@@ -392,7 +398,7 @@ class Client:
     def not_connected(self, kind: str, why: str) -> None:
         """Count the request that found no connection, and try the next after a pause."""
         engine, waited_ns = self.engine, perf_counter_ns() - self.due
-        engine.tally.outcome(None, kind).extend((waited_ns, waited_ns))
+        engine.tally.add(None, kind, waited_ns, waited_ns)
         self.busy = self.opening = False
         if not engine.opened:
             engine.stop(CannotRun(f"{engine.load.url}: {kind} ({why}): {REMEDIES[kind]}"))
@@ -488,10 +494,10 @@ class Wire(Client, asyncio.Protocol):
         engine = self.engine
         if data == engine.known and self.fresh:
             now = perf_counter_ns()
-            times = engine.alike
-            times.append(now - self.due)
-            times.append(self.lag)
-            self.lag = 0
+            engine.alike.append(now - self.due)
+            if self.lag:
+                engine.alike.append(-self.lag)
+                self.lag = 0
             if engine.left:
                 engine.left -= 1
                 self.due = now
@@ -881,14 +887,7 @@ def _parser() -> summarize.Parser:
     add("-c", "--connections", type=count, default=50, metavar="N", help="at once (50)")
     add("-n", "--requests", type=count, metavar="N", help="exactly N requests")
     add("-z", "--duration", dest="duration_s", type=seconds, metavar="T", help="(10s)")
-    add(
-        "--warmup",
-        dest="warmup_s",
-        type=seconds,
-        default=0.0,
-        metavar="T",
-        help="uncounted load first (0)",
-    )
+    add("--warmup", dest="warmup_s", type=seconds, default=0.0, metavar="T", help="uncounted (0)")
     add("--no-keepalive", dest="keepalive", action="store_false", help="connect for each request")
     add("-t", "--timeout", dest="timeout_s", type=seconds, default=20.0, metavar="T", help="(20s)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
@@ -918,7 +917,10 @@ def _load(options: argparse.Namespace, url: str) -> Load:
     asked = {f.name: v for f in fields(Load) if (v := getattr(options, f.name, None)) is not None}
     text, file = options.json or options.data or "", options.data_file
     if options.json is not None:
-        json.loads(options.json)  # or say what is wrong with it
+        try:
+            json.loads(options.json)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"--json {options.json[:30]!r} is no JSON: {error}") from error
     elif text.startswith("@"):
         file = text[1:]
     body = Path(file).read_bytes() if file else text.encode()
@@ -961,7 +963,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         loads = [_load(options, url) for url in options.urls]
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     shown = not options.quiet and sys.stderr.isatty()
     try:

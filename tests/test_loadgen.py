@@ -845,7 +845,7 @@ def test_the_record_on_standard_output(client: str) -> None:
     for part, keys in KEYS.items():
         assert set(keys.split()) <= set(data[part] if part else data), part
     assert data["format"] == "loadgen-run/1"
-    assert set(data["series"][0]) == {"time_s", "ok", "failed", "p50_s", "p99_s"}
+    assert set(data["series"][0]) == {"time", "ok", "failed", "p50", "p99"}
     assert (data["requests"], data["load"]["client"]) == (23, client)
     holds(Run.from_json(data), 23)
     assert data["throughput"] == data["ok"] / data["elapsed_s"]
@@ -1049,3 +1049,18 @@ def test_nginx_logs_as_many_requests_as_were_counted(client: str, tmp_path: Path
     assert result.ok == 2000
     assert len(lines) == 2000
     assert all('"GET / HTTP/1.1" 200' in line for line in lines)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))))
+def test_a_tally_keeps_each_lag_with_its_latency(pairs: list[tuple[int, int]]) -> None:
+    tally = loadgen.Tally()
+    for latency, lag in pairs:
+        tally.add(200, None, latency + lag, lag)
+    tally.fold()
+    expected = {key: summarize.Histogram() for key in ("latency_s", "service_s", "send_lag_s")}
+    for latency, lag in pairs:
+        for key, value in zip(expected, (latency + lag, latency, lag), strict=True):
+            expected[key].record(np.array([value]))
+    assert tally.ok == len(pairs)
+    for key, histogram in expected.items():
+        assert tally.histograms[key].encode() == histogram.encode()

@@ -145,7 +145,7 @@ def a_run(latency_s=STEADY_S, *, failed=0, busy=0.2, load=None, client=None, **f
             "send_lag_s": Histogram.of_seconds([0.0] * count),
             "failed_s": Histogram.of_seconds([20.0] * failed),
         },
-        series=[{"time_s": elapsed_s, "ok": count, "failed": failed, "p50_s": 0.1, "p99_s": None}],
+        series=[{"time": elapsed_s, "ok": count, "failed": failed, "p50": 0.1, "p99": None}],
         connections={"opened": 20, "dns_s": 0.00364, "connect_s": 0.00197, "tls_s": None},
         client=CLIENT | {"cpu_s": busy * elapsed_s} | (client or {}),
         server=dict(SERVER),
