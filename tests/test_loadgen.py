@@ -136,6 +136,7 @@ def test_a_late_answer_is_waited_for_and_counted(client: str) -> None:
 
 
 @both
+@pytest.mark.slow
 def test_a_pause_that_outlasts_the_warm_up_starts_nothing_twice(client: str) -> None:
     """Refused at 0.7, 0.71, … 0.85 s, they would try again at 1.01 s, in the window."""
     with Server(delayed(0.005)) as server:
@@ -392,6 +393,7 @@ def test_a_port_that_does_not_accept_is_a_connect_timeout(client: str) -> None:
 
 
 @both
+@pytest.mark.slow
 def test_connect_timeouts_are_counted_once_something_was_connected(client: str) -> None:
     with servers.deaf(answered=2) as port:
         url = f"http://127.0.0.1:{port}"
@@ -768,6 +770,7 @@ URL = "http://127.0.0.1:9/"
     ],
     ids=lambda value: repr(value)[:40],
 )
+@pytest.mark.slow
 def test_wrong_usage_is_one_line_and_status_2(
     arguments: list[str], says: str, tmp_path: Path
 ) -> None:
@@ -821,6 +824,7 @@ def refused() -> str:
     ],
     ids=["name", "refused", "two refused", "tls", "empty label"],
 )
+@pytest.mark.slow
 def test_what_cannot_be_measured_is_one_line_and_status_1(
     client: str, urls: list[str], says: str, tmp_path: Path
 ) -> None:
@@ -880,6 +884,7 @@ def test_the_report_and_the_record(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
+@pytest.mark.slow
 def test_no_line_is_longer_than_79(options: list[str]) -> None:
     with Server() as server:
         done = cli(*options, server.url + "/" + "?x=" + "long" * 20)
@@ -980,6 +985,7 @@ def test_an_interrupt_ends_with_what_was_measured(
 
 
 @both
+@pytest.mark.slow
 def test_an_interrupt_in_the_warm_up_has_measured_nothing(client: str, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     with Server(delayed(0.01)) as server:
