@@ -882,27 +882,29 @@ def _parser() -> summarize.Parser:
         description="Put HTTP load on a URL; of several, run rounds and give the ratio.",
         epilog="Durations: 10s, 1m30s, 500ms. Counts: 5000, 10k.",
     )
+    number: Json = {"type": count, "metavar": "N"}
+    time: Json = {"type": seconds, "metavar": "T"}
     add = parser.add_argument_group("load").add_argument
     add("urls", nargs="+", metavar="URL")
-    add("-c", "--connections", type=count, default=50, metavar="N", help="at once (50)")
-    add("-n", "--requests", type=count, metavar="N", help="exactly N requests")
-    add("-z", "--duration", dest="duration_s", type=seconds, metavar="T", help="(10s)")
-    add("--warmup", dest="warmup_s", type=seconds, default=0.0, metavar="T", help="uncounted (0)")
+    add("-c", "--connections", **number, default=50, help="at once (50)")
+    add("-n", "--requests", **number, help="exactly so many, and then end")
+    add("-z", "--duration", dest="duration_s", **time, help="end after this long (10s)")
+    add("--warmup", dest="warmup_s", **time, default=0.0, help="first load uncounted (0)")
     add("--no-keepalive", dest="keepalive", action="store_false", help="connect for each request")
-    add("-t", "--timeout", dest="timeout_s", type=seconds, default=20.0, metavar="T", help="(20s)")
-    add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
+    add("-t", "--timeout", dest="timeout_s", **time, default=20.0, help="of a request (20s)")
+    add("--client", choices=("wire", "aiohttp"), default="wire", help="what sends (wire)")
     add = parser.add_argument_group("request").add_argument
     add("-m", "--method", metavar="METHOD", help="(GET, or POST where there is a body)")
-    add("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'")
-    add("-d", "--data", metavar="BODY|@FILE")
-    add("-D", "--data-file", metavar="FILE")
-    add("--json", metavar="VALUE", help="a body and its content type")
-    add("-T", "--content-type", metavar="TYPE")
+    add("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="repeatable")
+    add("-d", "--data", metavar="BODY|@FILE", help="the body")
+    add("-D", "--data-file", metavar="FILE", help="the body, from a file")
+    add("--json", metavar="VALUE", help="the body, and its content type")
+    add("-T", "--content-type", metavar="TYPE", help="of the body (text/plain)")
     add("-a", "--auth", metavar="USER:PASSWORD", help="basic authentication")
     add("--insecure", action="store_true", help="take any certificate")
-    add("--expect", metavar="STATUS|TEXT", help="anything else is an error (a status above 399)")
+    add("--expect", metavar="STATUS|TEXT", help="all else is an error (a status above 399)")
     add = parser.add_argument_group("rounds, when there are several URLs").add_argument
-    add("--rounds", type=count, default=6, metavar="N", help="of the duration each (6)")
+    add("--rounds", **number, default=6, help="of the duration each (6)")
     add("--seed", type=int, default=1, metavar="N", help="of their order (1)")
     add = parser.add_argument_group("results").add_argument
     add("-o", "--output", type=summarize.Output, default=summarize.Output(""), metavar="FILE|-")
