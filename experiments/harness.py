@@ -243,6 +243,8 @@ class Experiment:
             duration_s=options.duration or short_s,
             client=options.client,
         )
+        if options.then and not self.then:
+            print(f"{script.name}: --then: nothing here runs on old versions", file=sys.stderr)
         old = {f"{name}, then": arm for name, arm in self.then.items()}
         self.everything = {**self.probes, **self.arms, **old}
         self.old = old if options.then else {}
