@@ -66,6 +66,10 @@ class CannotRun(Exception):
     """Nothing could be measured; the message is one line: what, where and what to do."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """The user ended the rounds; its one argument is {name: runs} of those that are whole."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """What to ask of a server: how often, over how many connections, for how long.
@@ -844,7 +848,7 @@ def run_rounds(
 ) -> dict[str, list[Run]]:  # fmt: skip
     """Load every arm once a round, in an order shuffled anew: {name: runs, shape (rounds,)}.
 
-    `watch(name, number)` is told what comes next. Raises KeyboardInterrupt when interrupted.
+    `watch(name, number)` is told what comes next. Raises Interrupted.
     """
     runs: dict[str, list[Run]] = {name: [] for name in loads}
     for number in range(1, rounds + 1):
@@ -852,7 +856,7 @@ def run_rounds(
             watch(name, number)
             runs[name].append(run(loads[name]))
             if runs[name][-1].interrupted:
-                raise KeyboardInterrupt
+                raise Interrupted({name: done[: number - 1] for name, done in runs.items()})
     return runs
 
 
@@ -986,9 +990,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"loadgen.py: {error}: the record is lost, the report is above", file=sys.stderr)
         return 1
-    if isinstance(record, Run) and not record.statuses:
-        return 130 if record.interrupted else 1
-    return 130 if isinstance(record, Run) and record.interrupted else 0
+    if isinstance(record, Result):
+        return 130 if record.reasons else 0
+    return 130 if record.interrupted else 0 if record.statuses else 1
 
 
 def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) -> Result:
@@ -1002,13 +1006,24 @@ def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) ->
             bar.set_description_str(f"round {number}: {name}"[:50])
             bar.update()
 
-        runs = run_rounds(named, random.Random(options.seed), options.rounds, watch)
+        try:
+            runs, reasons = (
+                run_rounds(named, random.Random(options.seed), options.rounds, watch),
+                [],
+            )
+        except Interrupted as end:
+            runs = end.args[0]
+            if not runs[first]:
+                raise
+            done = f"{len(runs[first])} of {options.rounds} rounds"
+            reasons = [f"interrupted after {done}: run it to its end"]
     result = Result(
         name=options.name or "comparison",
         title=options.name or f"{len(named)} URLs, each against the first",
         started=began.isoformat(timespec="seconds"),
         load=loads[0].to_json() | {"rounds": options.rounds, "seed": options.seed, "launches": 1},
         arms={name: summarize.arm(runs[name]) for name in named},
+        reasons=reasons,
         environment=environment(),
     )
     for name in others:
