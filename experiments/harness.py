@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
@@ -168,14 +168,11 @@ class Server:
 
     def ask(self, load: Load) -> Answer:
         """Send one request, and return what came."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
             path = load.url.removeprefix(self.url)
             connection.request(load.method, path, load.body or None, dict(load.headers))
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(errors="replace").strip())
-        finally:
-            connection.close()
 
     def output(self) -> list[str]:
         self.log.seek(0)
@@ -315,9 +312,9 @@ class Experiment:
                     for name, load in loads.items():
                         self.check(load, started[name])
                         commands[name] = started[name].command
-                    for name, load in loads.items():
-                        bar.set_description_str(f"warming up {name}")
-                        loadgen.run(replace(load, duration_s=self.warmup_s))
+                    bar.set_description_str("warming up")
+                    warm = {n: replace(x, duration_s=self.warmup_s) for n, x in loads.items()}
+                    loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
                     share = (self.rounds + launch) // self.launches
                     for name, more in loadgen.run_rounds(loads, order, share, watch).items():
                         runs[name] += more
@@ -384,7 +381,7 @@ def experiment(arms: Arms, **dials: Any) -> None:
     except KeyboardInterrupt:
         print(f"{script.name}: interrupted; its servers are stopped", file=sys.stderr)
         sys.exit(130)
-    except (CannotRun, OSError) as error:
+    except (CannotRun, OSError, summarize.Unreadable) as error:
         print(f"{script.name}: {error}", file=sys.stderr)
         sys.exit(1)
     sys.exit(3 if result.verdict == INCONCLUSIVE else 0)

@@ -203,11 +203,11 @@ def test_serve_runs_one_arm_in_the_foreground(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("moment", ["starting", "measuring"])
+@pytest.mark.parametrize("moment", ["starting", "warming up", "measuring"])
 def test_however_it_ends_no_server_is_left(folder: Path, number: int, moment: str) -> None:
     process = start(folder, "--duration", "2s")
     assert wait_for(lambda: len(processes_in(folder)) >= 2)
-    time.sleep(0 if moment == "starting" else 2.5)
+    time.sleep({"starting": 0.0, "warming up": 1.0, "measuring": 2.5}[moment])
     process.send_signal(number)
     _, err = process.communicate(timeout=10)
     assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
