@@ -34,6 +34,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter_ns, process_time
 from typing import Any, cast
@@ -721,12 +722,15 @@ def _machine() -> Json:
         cpu = found[1] if found else cpu
     git = f"git -C {shlex.quote(str(Path(__file__).parent))} describe --always --dirty"
     status, commit = subprocess.getstatusoutput(git)
+    secret = re.compile(r"(?i)(?<=//)[^/@]+(?=@)|(?<=^-a).+|(?<=^--auth=).+|(?<=authorization:).+")
+    words = [secret.sub("***", word) for word in sys.argv[1:]]
+    words = ["***" if b in ("-a", "--auth") else w for b, w in pairwise(["", *words])]
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["python", Path(sys.argv[0]).name, *words]),
         "commit": commit if status == 0 else None,
     }
 

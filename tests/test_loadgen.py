@@ -1070,3 +1070,18 @@ def test_a_tally_keeps_each_lag_with_its_latency(pairs: list[tuple[int, int]]) -
     assert tally.ok == len(pairs)
     for key, histogram in expected.items():
         assert tally.histograms[key].encode() == histogram.encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [["-a", "me:hush"], ["-ame:hush"], ["--auth=me:hush"], ["-H", "authorization: hush"]],
+)
+def test_a_record_keeps_no_secret(words: list[str]) -> None:
+    with Server() as server:
+        url = server.url.replace("//", "//me:hush@") if words[0] == "-a" else server.url
+        command = [sys.executable, "loadgen.py", "-n", "3", "-o", "-", *words, url]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert b"authorization: " in server.requests[0].lower()
+    assert "hush" not in done.stdout
+    assert json.loads(done.stdout)["environment"]["command"].startswith("python loadgen.py -n 3")
