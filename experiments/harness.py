@@ -432,7 +432,7 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--full", action="store_true", help="15 rounds, each server launched three times")
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--rounds", type=loadgen.count, metavar="N")
-    add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
+    add("--duration", type=summarize.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
