@@ -32,7 +32,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -1023,16 +1023,16 @@ def error_kind(error: Exception) -> str:
 class Machine:
     """What the processes of this machine had used when this was made, to be subtracted."""
 
-    def __init__(self, server_pid: int | None, ours: Iterable[int] = ()) -> None:
+    def __init__(self, server_pid: int | None) -> None:
         self.tree: list[psutil.Process] = []
-        self.ours = {os.getpid(), *ours}
         with suppress(psutil.NoSuchProcess):
             if server_pid:
                 root = psutil.Process(server_pid)
                 self.tree = [root, *root.children(recursive=True)]
         self.server_cpu_s = sum(map(cpu_s, self.tree))
-        known = {process.pid for process in self.tree} | self.ours
-        self.others_s = {p: cpu_s(p) for p in psutil.process_iter() if p.pid not in known}
+        me = psutil.Process()  # and with me what I started, such as a load beside this one
+        ours = {process.pid for process in (*self.tree, me, *me.children())}
+        self.others_s = {p: cpu_s(p) for p in psutil.process_iter() if p.pid not in ours}
         self.times = psutil.cpu_times()
         self.overflows = listen_overflows()
 
@@ -1136,7 +1136,7 @@ def _session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
 
 def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: float | None) -> Run:
     """What has come of the load until now."""
-    after, total = Machine(load.pid, before.ours), engine.tally.total
+    after, total = Machine(load.pid), engine.tally.total
     ended_ns = engine.ended_ns if engine.settled.is_set() else perf_counter_ns()
     elapsed_s = (ended_ns - engine.began_ns) / 1e9
     server = server | {"cpu_s": after.server_cpu_s - before.server_cpu_s}
@@ -1318,7 +1318,7 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
             for line in said[number]:
                 latest[number] = json.loads(line)
 
-        before = Machine(load.pid, {child.pid for child in children})
+        before = Machine(load.pid)
         server, saved_s, began_s = before.memory(), 0.0, time.monotonic()
         pool = stack.enter_context(ThreadPoolExecutor(len(children)))
         for child, part in zip(children, shares(load), strict=True):
@@ -1339,7 +1339,7 @@ def _together(load: Load, records: Sequence[Json], before: Machine, server: Json
     for record in records:
         if "cannot" in record or not record:
             raise CannotRun(record.get("cannot", "a process of the client ended: see above"))
-    runs, after = [Run.from_json(record) for record in records], Machine(load.pid, before.ours)
+    runs, after = [Run.from_json(record) for record in records], Machine(load.pid)
     merged = summarize.merge(runs)
     merged.name, merged.load = load.name or load.public_url, load.to_json()
     merged.elapsed_s = max(run.elapsed_s for run in runs)
@@ -1359,16 +1359,17 @@ def _together(load: Load, records: Sequence[Json], before: Machine, server: Json
 def run_rounds(
     loads: Mapping[str, Load], order: random.Random, rounds: int,
     watch: Callable[[str, int], None] = lambda name, number: None,
+    put: Callable[[Load], Run] = run,
 ) -> dict[str, list[Run]]:  # fmt: skip
     """Load every arm once a round, in an order shuffled anew: {name: runs, shape (rounds,)}.
 
-    `watch(name, number)` is told what comes next. Raises Interrupted.
+    `watch(name, number)` is told what comes next; `put` does it. Raises Interrupted.
     """
     runs: dict[str, list[Run]] = {name: [] for name in loads}
     for number in range(1, rounds + 1):
         for name in order.sample(list(loads), len(loads)):
             watch(name, number)
-            runs[name].append(run(loads[name]))
+            runs[name].append(put(loads[name]))
             if runs[name][-1].interrupted:
                 raise Interrupted({name: done[: number - 1] for name, done in runs.items()})
     return runs
