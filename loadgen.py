@@ -1267,7 +1267,7 @@ import loadgen
 def send(answer):
     print(json.dumps(answer), flush=True)
 send({})
-load = pickle.load(sys.stdin.buffer)
+load = loadgen.Load(**pickle.load(sys.stdin.buffer))
 try:
     send(loadgen.run(load, checkpoint=lambda run: send(run.to_json())).to_json())
 except loadgen.CannotRun as error:
@@ -1323,7 +1323,7 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
         pool = stack.enter_context(ThreadPoolExecutor(len(children)))
         for child, part in zip(children, shares(load), strict=True):
             with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:
-                pickle.dump(part, told)
+                pickle.dump(vars(part), told)
         following = [pool.submit(follow, number) for number in range(len(children))]
         while wait(following, TICK_S).not_done:
             server.update({key: max(server[key], n) for key, n in before.memory().items()})

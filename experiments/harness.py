@@ -482,7 +482,7 @@ class Experiment:
         points = []
         for share in self.shares:
             rate = share * capacity
-            run = self.put(arm, replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
+            run = self.put(arm, replace(load, rate=rate, requests=None))
             p50_s, p99_s = run.latency_s["p50"], run.latency_s["p99"]
             points.append(
                 {"rate": rate, "throughput": run.throughput, "p50_s": p50_s, "p99_s": p99_s,
