@@ -76,7 +76,7 @@ class CannotRun(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user ended the rounds; its one argument is {name: runs} of those that are whole."""
+    """The user ended the rounds; its argument is {name: runs} of those that are whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -1383,7 +1383,7 @@ def find_max(load: Load, objectives: Sequence[Objective], watch: Callable[[Json]
     under 5 %; then the answer must hold once more, and the rate just above it break once
     more. `watch(point)` is told of each rate that was tried. Returns the run that confirmed
     the answer, with all points as its `curve` and the answer as `max_rate` in its `slo`; where no
-    rate is kept, the last that was tried. Raises Interrupted.
+    rate is kept, the last that was tried; and so where the user interrupts the search.
     """
     curve: list[Json] = []
     held: dict[float, Run] = {}
@@ -1398,7 +1398,7 @@ def find_max(load: Load, objectives: Sequence[Objective], watch: Callable[[Json]
         nonlocal tried
         tried = run(replace(base, rate=rate))
         if tried.interrupted:
-            raise Interrupted(curve)
+            raise Interrupted
         kept = not summarize.broken(tried, objectives)
         curve.append(summarize.point(tried) | {"kept": kept})
         watch(curve[-1])
@@ -1407,20 +1407,22 @@ def find_max(load: Load, objectives: Sequence[Objective], watch: Callable[[Json]
         return kept
 
     low, high, rate = 0.0, math.inf, load.rate or FIRST_RATE
-    while rate >= SLOWEST_RATE and len(curve) < MOST_STEPS:
-        if keeps(rate):
-            low = rate
-        else:
-            high = rate
-        if low and high <= low * CLOSE_ENOUGH:  # once more, on both sides
-            if not keeps(low):
-                low, high = max((rate for rate in held if rate < low), default=0.0), low
-            elif keeps(high):
-                low, high = high, math.inf
+    with suppress(Interrupted):
+        while rate >= SLOWEST_RATE and len(curve) < MOST_STEPS:
+            if keeps(rate):
+                low = rate
             else:
-                break
-        rate = 2 * low if high == math.inf else math.sqrt(low * high) if low else high / 4
-    answer = held.get(low) or cast(Run, tried)
+                high = rate
+            if low and high <= low * CLOSE_ENOUGH:  # once more, on both sides
+                if not keeps(low):
+                    low, high = max((rate for rate in held if rate < low), default=0.0), low
+                elif keeps(high):
+                    low, high = high, math.inf
+                else:
+                    break
+            rate = 2 * low if high == math.inf else math.sqrt(low * high) if low else high / 4
+    last = cast(Run, tried)
+    answer = last if last.interrupted else held.get(low, last)
     answer.curve, answer.slo["max_rate"] = curve, low or None
     return answer
 

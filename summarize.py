@@ -1002,8 +1002,18 @@ def load_line(load: Json) -> str:
     connections = f"{load['connections']} connections"
     if not load.get("keepalive", True):
         connections += ", a new one for each request"
-    loop = f"open loop at {load['rate']:g}/s" if load.get("rate") else "closed loop"
-    return ", ".join([connections, loop, " or ".join(amount), f"{load['client']} client"])
+    loop = "closed loop"
+    if load.get("rate"):
+        loop = f"open loop at {load['rate']:g}/s, {load['arrivals']} arrivals"
+    elif load.get("think_s"):
+        low, high = map(duration, load["think_s"])
+        loop += (
+            f", {low} to {high} between requests" if low != high else f", {low} between requests"
+        )
+    client = f"{load['client']} client"
+    if load.get("processes", 1) > 1:
+        client += f" in {load['processes']} processes"
+    return ", ".join([connections, loop, " or ".join(amount), client])
 
 
 def environment_line(environment: Json) -> str:
@@ -1033,8 +1043,37 @@ def report(run: Run, markdown: bool = False) -> str:
     for title, counts in (("Status codes", run.statuses), ("Errors", run.errors)):
         cells = [[f"  {key}", str(n)] for key, n in sorted(counts.items())]
         blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
+    if run.targets:
+        blocks += [["Targets"], target_table(run.targets)]
+    if run.curve:
+        blocks += [["Rates tried"], curve_table(run.curve)]
+    if run.slo:
+        blocks.append(_objective_lines(run.slo))
     reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
     return render([*blocks, [run.validity["verdict"], *reasons]], markdown)
+
+
+def target_table(targets: Sequence[Json]) -> Table:
+    """A row of figures for each target of a run."""
+    scale, unit = unit_of(t["latency_s"][key] for t in targets for key in ("p50", "p99"))
+    rows = [["target", "ok", "failed", f"p50 {unit}", f"p99 {unit}"]]
+    for target in targets:
+        times = [target["latency_s"][key] for key in ("p50", "p99")]
+        cells = ["-" if v is None else three_digits(v / scale) for v in times]
+        rows.append([target["name"][:40], str(target["ok"]), str(target["failed"]), *cells])
+    return Table(rows, "<>>>>")
+
+
+def _objective_lines(slo: Json) -> list[str]:
+    """Whether the objective was kept, and the highest rate that keeps it, where it was sought."""
+    lines = [f"Objective {slo['asked']}"]
+    if "max_rate" in slo and slo["max_rate"] is None:
+        lines.append("  no rate keeps it")
+    elif "max_rate" in slo:
+        lines.append(f"  kept up to {three_digits(slo['max_rate'])} requests/s")
+    elif not slo["broken"]:
+        lines.append("  kept")
+    return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo["broken"]]
 
 
 def _summary(run: Run) -> list[str]:
@@ -1050,6 +1089,7 @@ def _summary(run: Run) -> list[str]:
         "elapsed": duration(run.elapsed_s),
         "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
         "response time": f"{duration(latency['mean'])} mean, {duration(latency['stdev'])} stdev",
+        **_open_loop_facts(run),
         "connections": f"{run.connections['opened']} opened"
         + f" ({', '.join(times)})" * bool(times),
         "client": f"{three_digits(client['cpu_us_per_request'])} CPU µs a request, "
@@ -1062,6 +1102,18 @@ def _summary(run: Run) -> list[str]:
             f"{server['processes']} processes, {server['threads']} threads"
         )
     return ["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())]
+
+
+def _open_loop_facts(run: Run) -> dict[str, str]:
+    """What an open loop has beside the response time, which counts from the plan."""
+    if not run.load.get("rate"):
+        return {}
+    facts = {}
+    for label, key in (("service time", "service_s"), ("send lag", "send_lag_s")):
+        p50_s, p99_s = map(run.histograms[key].percentile_s, (50, 99))
+        facts[label] = f"p50 {duration(p50_s)}, p99 {duration(p99_s)}"
+    planned, sent = run.client["planned"], run.client["sent"]
+    return facts | {"planned": f"{planned} requests, {sent} of them sent"}
 
 
 def arm_table(arms: Mapping[str, Json]) -> Table:
