@@ -61,6 +61,7 @@ CHECKPOINT_S = 5.0  # how often the record is saved while it grows
 TICK_S = 0.1  # how often samples are folded and time-outs looked for
 DIRECT_BYTES = 2048  # a request of this size always fits an empty send buffer
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.01, 1.0  # between attempts of a connection refused
+SAMPLES = (".csv", ".ndjson")  # as hey's and as vegeta's
 FIRST_RATE, SLOWEST_RATE, CLOSE_ENOUGH, MOST_STEPS = 100.0, 0.5, 1.05, 60  # of --find-max
 STEP_S = 3.0  # each of its rates is tried for so long
 REMEDIES = {
@@ -139,6 +140,8 @@ class Load:
             raise ValueError(f"arrivals is {self.arrivals!r}: it must be constant or poisson")
         if self.client not in ("wire", "aiohttp"):
             raise ValueError(f"client is {self.client!r}: it must be wire or aiohttp")
+        if self.samples and (self.processes > 1 or Path(self.samples).suffix not in SAMPLES):
+            raise ValueError(f"samples in {self.samples}: a .csv or .ndjson file, of one process")
         if self.think_s and self.rate:
             raise ValueError(
                 "think_s is for a closed loop: with a rate, the rate says when to send"
@@ -1619,11 +1622,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("name a URL, such as http://127.0.0.1:8000/, or --targets FILE")
     if options.find_max and not options.slo:
         parser.error('--find-max needs an objective to keep: --slo "p99<50ms,failed<0.1%"')
-    if len(options.urls) > 1 and (options.targets_file or options.slo):
-        parser.error("--targets, --slo and --find-max are for one URL")
+    if options.find_max and options.requests:
+        parser.error("--find-max tries each rate for a time: -z, not -n")
+    if len(options.urls) > 1 and (options.targets_file or options.slo or options.samples):
+        parser.error("--targets, --slo, --find-max and --samples are for one URL")
     try:
         loads = [_load(options, url) for url in options.urls or [""]]
         objectives = summarize.objectives(options.slo or "")
+        if options.samples:
+            Path(options.samples).touch()  # so that it is an error now if it cannot be
     except (ValueError, OSError) as error:
         parser.error(str(error))
     try:
