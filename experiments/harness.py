@@ -563,16 +563,11 @@ class Experiment:
 
     def curve(self, put: Callable[[Load], Run], load: Load, capacity: float) -> list[Json]:
         """What becomes of an open loop at shares of the requests/s that a closed loop had."""
-        points = []
-        for share in self.shares:
-            rate = share * capacity
-            run = put(replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
-            p50_s, p99_s = run.latency_s["p50"], run.latency_s["p99"]
-            points.append(
-                {"rate": rate, "throughput": run.throughput, "p50_s": p50_s, "p99_s": p99_s,
-                 "failed": run.failed, "requests": run.requests}
-            )  # fmt: skip
-        return points
+        asked: Json = {"duration_s": self.base.duration_s, "requests": None}
+        return [
+            summarize.point(put(replace(load, rate=share * capacity, **asked)))
+            for share in self.shares
+        ]
 
     def conclude(self, claim: Ratio | Sequence[Ratio] | Outcome) -> None:
         """Reach the verdict, for today's versions and for the old ones where they were run."""
@@ -693,7 +688,7 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--aa", nargs="?", const="", metavar="ARM", help="one arm against itself: no difference?")
     add("--rounds", type=loadgen.count, metavar="N")
-    add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
+    add("--duration", type=summarize.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")

@@ -243,7 +243,7 @@ def test_a_comparison_in_doubt_claims_nothing():
 
 LIMITED = {
     "client": {"busy": 0.95},
-    "stall": {"client": {"loop_lag_s": 0.4}},
+    "lag": {"client": {"loop_lag_s": 0.4}},
     "steal": {"environment": ENVIRONMENT | {"steal": 0.1}},
     "neighbour": {"client": {"neighbour_busy": 0.6}},
 }
