@@ -654,7 +654,7 @@ def rule_of(claim: Claim) -> str:
     """The rule of a claim, in words; of several ratios each with its arms."""
     if isinstance(claim, Ratio | Outcome):
         return claim.rule
-    return "; ".join(f"{r.over} / {r.under} {r.rule}" for r in claim)
+    return "; ".join(f"{r.over} / {r.under}{METRICS[r.metric]} {r.rule}" for r in claim)
 
 
 def decide(
@@ -1270,27 +1270,11 @@ def curve_table(points: Sequence[Json]) -> Table:
     return Table(rows, ">>>>>")
 
 
-MACHINE = ("cpu", "cores", "kernel")
-
-
-def differing(old: Json, new: Json, keys: Iterable[str] = ()) -> list[str]:
-    """What differs in two parts of records, "key: old, now new"; unknown is not different."""
-    known = [key for key in keys or new if None not in (old.get(key), new.get(key))]
-    return [f"{key}: {old[key]}, now {new[key]}" for key in known if old[key] != new[key]]
-
-
-def compare(runs: Sequence[Run], markdown: bool = False, across_machines: bool = False) -> str:
+def compare(runs: Sequence[Run], markdown: bool = False) -> str:
     """Several runs beside each other; the first is the baseline of the ratios.
 
-    A run each has no interval: for that, let loadgen.py run the URLs in rounds. Runs of
-    several machines raise Unreadable, unless they are meant to be put into one ratio.
+    A run each has no interval: for that, let loadgen.py run the URLs in rounds.
     """
-    for run in runs[1:] if not across_machines else ():
-        if found := differing(runs[0].environment, run.environment, MACHINE):
-            raise Unreadable(
-                f"{runs[0].name} and {run.name} were measured on different machines "
-                f"({'; '.join(found)}): measure both on one, or add --across-machines"
-            )
     alike = len({run.name[:20] for run in runs}) < len(runs)
     labels = [f"{n} {run.name}" if alike else run.name for n, run in enumerate(runs, 1)]
     result = Result(
@@ -1351,6 +1335,26 @@ def report_result(result: Result, markdown: bool = False) -> str:
     if markdown:
         title = f"### {number} {result.title}" if number else f"### {result.title}"
     return f"{title}\n{render(blocks, markdown, indent=4)}"
+
+
+MACHINE = ("cpu", "cores", "kernel")
+
+
+def differing(old: Json, new: Json, keys: Iterable[str] = ()) -> list[str]:
+    """What differs in two parts of records, "key: old, now new"; unknown is not different."""
+    known = [key for key in keys or new if None not in (old.get(key), new.get(key))]
+    return [f"{key}: {old[key]}, now {new[key]}" for key in known if old[key] != new[key]]
+
+
+def same_machine(runs: Sequence[Run]) -> None:
+    """Raises Unreadable where the runs, which are to be compared, are of several machines."""
+    environments = [getattr(run, "environment", {}) for run in runs]
+    for run, environment in zip(runs[1:], environments[1:], strict=True):
+        if found := differing(environments[0], environment, MACHINE):
+            raise Unreadable(
+                f"{runs[0].name} and {run.name} were measured on different machines "
+                f"({'; '.join(found)}): measure both on one, or add --across-machines"
+            )
 
 
 def changes(old: Result, new: Result, markdown: bool = False) -> str:
@@ -1610,10 +1614,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
         runs = [record for record in records if isinstance(record, Run)]
         results = [record for record in records if isinstance(record, Result)]
+        if not options.across_machines:
+            same_machine(runs)
         if not runs and len({r.name for r in results}) < len(results) == 2:
             texts = [changes(results[0], results[1], options.markdown)]
         elif len(runs) > 1:
-            texts = [compare(runs, options.markdown, options.across_machines)]
+            texts = [compare(runs, options.markdown)]
             texts += [text_of(result, options.markdown) for result in results]
         else:
             texts = [text_of(record, options.markdown) for record in records]
