@@ -22,11 +22,12 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, BinaryIO, ClassVar, NoReturn, Self
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -243,8 +244,12 @@ class Run(Record):
         return self.ok / self.elapsed_s if self.elapsed_s else 0.0
 
     @property
+    def histogram(self) -> Histogram:
+        return self.histograms["latency_s"]
+
+    @property
     def latency_s(self) -> dict[str, float | None]:
-        return self.histograms["latency_s"].summary_s()
+        return self.histogram.summary_s()
 
     @property
     def server_cpu_us(self) -> float | None:
@@ -361,33 +366,283 @@ class Output:
             show(json.dumps(record.to_json()))
 
 
-def read(path: Path | None) -> Run | Result:
-    """Read a record from a file, or from standard input. Raises Unreadable with one line."""
-    label = "standard input" if path is None else str(path)
+# ---- What other tools write ----------------------------------------------------------
+FIGURES = ("min", "mean", "stdev", *(f"p{p:g}" for p in PERCENTILES), "max")
+BLOCK, LARGEST = 1 << 22, 1 << 26  # bytes: read at once of a list of samples; of all else, in all
+LONGEST_SERIES_S = 7 * 24 * 3600
+
+
+@dataclass(kw_only=True)
+class Foreign:
+    """What another tool says of one run of load. What it does not say is None, or empty.
+
+    Only where the tool wrote down every sample is there a `histogram`, of those that are ok,
+    as in a Run. Else `latency_s` is what the tool prints, without the percentiles that the
+    count cannot carry, and `buckets` maps an upper edge in seconds to the samples since the
+    edge before. `rate` is its own figure, in requests/s; `cannot_know` says in a line what
+    the source leaves out or gets wrong.
+    """
+
+    name: str
+    source: str
+    cannot_know: str
+    started: str = ""
+    elapsed_s: float | None = None
+    load: Json = field(default_factory=dict)
+    requests: int | None = None
+    failed: int | None = None
+    rate: float | None = None
+    statuses: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    latency_s: dict[str, float | None] = field(default_factory=dict)
+    buckets: dict[float, int] = field(default_factory=dict)
+    histogram: Histogram | None = None
+    series: list[Json] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        said = self.histogram.summary_s() if self.histogram else self.latency_s
+        self.latency_s = {key: said.get(key) for key in [*FIGURES, *(said.keys() - FIGURES)]}
+        for key in self.latency_s.keys() - {"min", "mean", "stdev", "max"}:
+            if (self.requests or math.inf) * (100 - float(key[1:])) < 100 * SAMPLES_BEYOND - 1e-6:
+                self.latency_s[key] = None
+
+    @property
+    def ok(self) -> int | None:
+        return None if self.requests is None or self.failed is None else self.requests - self.failed
+
+    @property
+    def throughput(self) -> float | None:
+        """Successes a second; where the source does not tell them apart, its own figure."""
+        if self.ok is None or not self.elapsed_s or (self.rate and not self.failed):
+            return self.rate
+        return self.ok / self.elapsed_s
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One form of output: how it is known, and the function that reads it.
+
+    `looks` is, for "samples", the pattern a file begins with; for "text", that of the first
+    lines of the output, wherever in a page they stand; for "json", the keys of the object.
+    `read` is given blocks of lines, the text or the object. It returns the fields of a
+    Foreign, and raises for what is missing or cut off.
+    """
+
+    form: str
+    source: str
+    looks: str
+    cannot_know: str
+    read: Callable[[Any], Json]
+
+
+READERS: list[Reader] = []
+_Read = Callable[[Any], Json]
+
+
+def reads(form: str, source: str, looks: str, cannot_know: str) -> Callable[[_Read], _Read]:
+    """Register a reader."""
+
+    def register(read: _Read) -> _Read:
+        READERS.append(Reader(form, source, looks, cannot_know, read))
+        return read
+
+    return register
+
+
+def _latency(said: Mapping[str, Any], scale_s: float = 1.0) -> dict[str, float | None]:
+    """Our keys for the min, mean, stdev, max and percentiles in `said`, whatever it calls them."""
+    names = {"average": "mean", "fastest": "min", "slowest": "max", "stddev": "stdev"}
+    names |= {"p0": "min", "p100": "max"}
+    found: dict[str, float | None] = {}
+    for name, value in said.items():
+        rank = re.fullmatch(r"p?(\d{1,3}(?:[._]\d+)?)(?:th|%)?", name)
+        key = f"p{float(rank[1].replace('_', '.')):g}" if rank else name.lower()
+        key = names.get(key, key)
+        if (rank or key in FIGURES) and value is not None and math.isfinite(float(value)):
+            found.setdefault(key, float(value) * scale_s)
+    return found
+
+
+def _outcome(statuses: Mapping[str, Any], errors: Mapping[str, Any]) -> Json:
+    """The counts that follow from those of the answers, and of the requests without one."""
+    answers, lost = ({k: int(n) for k, n in c.items() if int(n)} for c in (statuses, errors))
+    unanswered = sum(lost.values())
+    bad = sum(n for status, n in answers.items() if not 200 <= int(status) < 400)
+    counts = {"requests": sum(answers.values()) + unanswered, "failed": bad + unanswered}
+    return {**counts, "statuses": answers, "errors": lost}
+
+
+def _found(pattern: str, text: str) -> tuple[str, ...]:
+    """The groups of what must be there."""
+    if match := re.search(pattern, text):
+        return match.groups()
+    raise Unreadable(f"cut off: no {re.sub(r'[^ -~]|[(:].*|.s.*', '', pattern)!r}")
+
+
+_SPANS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def _seconds(text: str) -> float:
+    """A duration as wrk and Go write it, "20.51ms" or "1m0.5s"; NaN for anything else."""
+    parts = re.findall(r"([\d.]+)(h|ms|m|s|us|µs|ns)", text)
+    return sum(float(n) * _SPANS_S[unit] for n, unit in parts) if parts else math.nan
+
+
+@reads("text", "hey", r"Summary:\s+Total:\s+[\d.]+ secs",
+       "its requests/s counts errors, its response times leave them out")  # fmt: skip
+def _hey(text: str) -> Json:
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)\s", text)[0])
+    said = dict(re.findall(r"(Total|Slowest|Fastest|Average):\s+([\d.]+) secs", text)[:4])
+    elapsed_s = float(said.pop("Total"))
+    rows = re.findall(r"[\d.]+ \[(\d+)\]\s*\|", text)
+    if len(rows) not in (0, 11):
+        raise Unreadable("cut off in its histogram")
+    said |= {p: v for p, v in re.findall(r"(\d+%) in ([\d.]+) secs", text) if p != "0%"}
+    statuses = dict(re.findall(r"\[(\d+)\]\s+(\d+) responses", text))
+    errors = {kind: n for n, kind in re.findall(r"^ +\[(\d+)\]\t(?!\d+ resp|\|)(.+)", text, re.M)}
+    counts = _outcome(statuses, errors) if statuses or errors else {}
+    latency_s = {} if errors and not statuses else _latency(said)
+    low, high = latency_s.get("min") or 0.0, latency_s.get("max") or 0.0
+    marks = [low + n * (high - low) / 10 for n in range(len(rows))]  # printed to three decimals
+    told = {"elapsed_s": elapsed_s, "rate": rate, "requests": round(rate * elapsed_s)}
+    return {
+        **told,
+        "latency_s": latency_s,
+        "buckets": dict(zip(marks, map(int, rows), strict=True)),
+        **counts,
+    }
+
+
+@reads("text", "ab", r"(?:Server Software:[^%]{0,400}?)?Concurrency Level:\s+\d+",
+       "whole milliseconds; answers of another length are failures only to ab")  # fmt: skip
+def _ab(text: str) -> Json:
+    def count(what: str) -> int:
+        return int(found[1]) if (found := re.search(rf"{what}:\s+(\d+)", text)) else 0
+
+    elapsed_s, rate = (
+        float(_found(pattern, text)[0])
+        for pattern in (
+            r"Time taken for tests:\s+([\d.]+) s",
+            r"Requests per second:\s+([\d.]+) \[",
+        )
+    )
+    url = re.search(r"name:\s+(\S+?)\s*Server Port:\s+(\d+)\s*Document Path:\s+(/.*?)\s*Doc", text)
+    names = {"connect": r"\(Connect", "receive": "Receive", "exceptions": "Exceptions"}
+    errors = {kind: count(what) for kind, what in names.items()}
+    errors["status"] = count("Non-2xx responses")
+    said = dict(re.findall(r"(\d+%)\s+(\d+)(?=\s|$)", text.partition("served within")[2]))
+    if table := re.search(r"Total:" + r"\s+([\d.]+)" * 5, text):
+        said |= dict(zip(("min", "mean", "stdev", "p50", "max"), table.groups(), strict=True))
+    return {
+        "name": "http://{}:{}{}".format(*url.groups()) if url else "",
+        "load": {"connections": count("Concurrency Level"), "keepalive": "Keep-Alive req" in text},
+        "requests": int(_found(r"Complete requests:\s+(\d+)", text)[0]),
+        "failed": sum(errors.values()),
+        "errors": {kind: n for kind, n in errors.items() if n},
+        "elapsed_s": elapsed_s,
+        "rate": rate,
+        "latency_s": _latency(said, 1e-3),
+    }
+
+
+@reads("text", "wrk", r"Running \S+ test @ \S+",
+       "requests that were not answered in its time-out")  # fmt: skip
+def _wrk(text: str) -> Json:
+    asked, url = _found(r"Running (\S+) test @ (\S+)", text)
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)\s", text)[0])
+    answered, elapsed = _found(r"(\d+) requests in ([^ ,]+),", text)
+    errors = dict(re.findall(r"(connect|read|write|timeout) (\d+)", text.partition("errors:")[2]))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    errors["status"] = bad[1] if bad else "0"
+    corrected = text.partition("Uncorrected Latency")[0]
+    figures = _found(r"Latency\s+(\S+)\s+(\S+)\s+(\S+)\s", text)
+    said = dict(zip(("mean", "stdev", "max"), figures, strict=True))
+    said |= dict(re.findall(r"^\s*(\d[\d.]*%)\s+(\d[\d.]*[a-z]+)\s*$", corrected, re.M))
+    fields: Json = {"errors": {kind: int(n) for kind, n in errors.items() if int(n)}}
+    if "calibration" in text or "HdrHistogram" in text:
+        fields |= {"source": "wrk2", "cannot_know": "the response times of its first 10 s"}
+    failed = sum(fields["errors"].values())
+    return fields | {
+        "name": url,
+        "load": {
+            "connections": int(_found(r"threads and (\d+) connections", text)[0]),
+            "duration_s": _seconds(asked),
+        },
+        "elapsed_s": _seconds(elapsed),
+        "rate": rate,
+        "requests": int(answered) + failed - int(errors["status"]),
+        "failed": failed,
+        "latency_s": _latency({key: _seconds(value) for key, value in said.items()}),
+    }
+
+
+def _page(text: str) -> list[Json]:
+    """Each output of a known tool that a page quotes, named by the line above it."""
+    readers = [reader for reader in READERS if reader.form == "text"]
+    found = [(match, reader) for reader in readers for match in re.finditer(reader.looks, text)]
+    found.sort(key=lambda each: each[0].start())
+    ends = [match.start() for match, _ in found[1:]] + [len(text)]
+    outputs = []
+    for (match, reader), end in zip(found, ends, strict=False):
+        fields = _fields(reader, text[match.start() : end])
+        above = [line.strip("#*>$`~: \t") for line in text[: match.start()].splitlines()]
+        if len(found) > 1 and any(above):
+            fields["name"] = [line for line in above if line][-1]
+        outputs.append(fields)
+    return outputs
+
+
+def _fields(reader: Reader, content: Any) -> Json:
     try:
-        text = sys.stdin.read() if path is None else path.read_text(encoding="utf-8")
+        fields = reader.read(content)
+    except Unreadable as error:
+        raise Unreadable(f"{reader.source}: {error}") from error
+    return {"source": reader.source, "cannot_know": reader.cannot_know, **fields}
+
+
+def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
+    head = stream.read(1 << 16)
+    content = head + stream.read(LARGEST - len(head))
+    if len(content) == LARGEST:
+        raise Unreadable(f"over {size(LARGEST)}, and no list of samples that is known")
+    text = content.decode("utf-8-sig", "replace")
+    if outputs := _page(text):
+        return [Foreign(**fields | {"name": fields.get("name") or name}) for fields in outputs]
+    try:
         data = json.loads(text)
-    except OSError as error:
-        raise Unreadable(f"{label}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{label}: not JSON ({error}); expected a record of loadgen.py") from error
+        what = "nothing in it" if not text.strip() else f"not JSON ({error})"
+        raise Unreadable(f"{what}; expected a record, or what a load generator wrote") from error
     kind = data.get("format") if isinstance(data, dict) else None
     if kind not in (Run.FORMAT, Result.FORMAT):
-        raise Unreadable(f"{label}: JSON, but no record of loadgen.py (no known `format`)")
+        raise Unreadable("JSON, but no record of loadgen.py (no known `format`)")
+    record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
+    text_of(record)  # whatever is damaged shows itself here, and not half way down a page
+    return [record]
+
+
+def read_all(path: Path | None) -> Sequence[Run | Result | Foreign]:
+    """Every record in a file, or in standard input: more than one where a page quotes several
+    outputs. Raises Unreadable with one line.
+    """
+    label = "standard input" if path is None else str(path)
     try:
-        record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
-        text_of(record)  # whatever is damaged shows itself here, and not half way down a page
-        return record
-    except (
-        Unreadable,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:
-        why = error if isinstance(error, Unreadable) else repr(error)
-        raise Unreadable(f"{label}: not a whole record: {why}") from error
+        with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as stream:
+            return _records(stream, path.stem if path else label)
+    except OSError as error:
+        raise Unreadable(f"{label}: {error.strerror}") from error
+    except Unreadable as error:
+        raise Unreadable(f"{label}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise Unreadable(f"{label}: not a whole record: {error!r}") from error
+
+
+def read(path: Path | None) -> Run | Result | Foreign:
+    """The one record in a file, or in standard input. Raises Unreadable with one line."""
+    records = read_all(path)
+    if len(records) > 1:
+        raise Unreadable(f"{path or 'standard input'}: {len(records)} outputs, expected one")
+    return records[0]
 
 
 # ---- What decides --------------------------------------------------------------------
@@ -759,15 +1014,30 @@ def histogram_rows(named: Mapping[str, Histogram]) -> list[str]:
             f"{three_digits(low / scale)} to {three_digits(high / scale)} {unit}"
             for (low, high), (scale, unit) in zip(pairwise(edges), units, strict=False)
         ]
+    return _bars(labels, {name: h.between(edges) for name, h in shown.items()}, len(named) > 1)
+
+
+def bucket_rows(buckets: Mapping[float, int]) -> list[str]:
+    """The rows of a histogram that another tool made, from upper edges in seconds to counts."""
+    if not any(buckets.values()):
+        return []
+    scale, unit = unit_of(buckets)
+    marks = _told_apart([edge / scale for edge in buckets])
+    labels = [
+        f"over {marks[-2]} {unit}" if mark == "inf" else f"to {mark} {unit}" for mark in marks
+    ]
+    return _bars(labels, {"": list(buckets.values())})
+
+
+def _bars(labels: list[str], columns: dict[str, list[int]], titled: bool = False) -> list[str]:
     indent = max(map(len, [*labels, "response time"])) + 2
-    room = max((WIDTH - 4 - indent) // len(shown), 12)
-    shown = dict(list(shown.items())[: (WIDTH - 4 - indent) // room])
-    titles = "".join(f"{name[: room - 2]:<{room}}" for name in shown)
-    lines = [f"{'response time':<{indent}}{titles}"] if len(named) > 1 else []
-    counts = [histogram.between(edges) for histogram in shown.values()]
+    room = max((WIDTH - 4 - indent) // len(columns), 12)
+    columns = dict(list(columns.items())[: (WIDTH - 4 - indent) // room])
+    titles = "".join(f"{name[: room - 2]:<{room}}" for name in columns)
+    lines = [f"{'response time':<{indent}}{titles}"] if titled else []
     for row, label in enumerate(labels):
         cells = []
-        for column in counts:
+        for column in columns.values():
             digits = len(str(max(column)))
             bar = "■" * round(column[row] / max(column) * (room - digits - 3))
             tail = f" {column[row]}" if bar else f"{column[row]}"
@@ -793,32 +1063,78 @@ def environment_line(environment: Json) -> str:
     return ", ".join([*versions, python, environment["cpu"], cores])
 
 
-def report(run: Run, markdown: bool = False) -> str:
+def figure_s(run: Run | Foreign, key: str) -> float | None:
+    """One figure of the response times in seconds: "min", "mean", "p99.9"; None if not known."""
+    if key[0] == "p" and run.histogram:
+        return run.histogram.percentile_s(float(key[1:]))
+    return run.latency_s.get(key)
+
+
+def report(
+    run: Run | Foreign, markdown: bool = False, percentiles: Sequence[float] = PERCENTILES
+) -> str:
     """One run as text: what was asked, what came back, and whether to believe it."""
-    asked = textwrap.wrap(load_line(run.load), WIDTH)
-    blocks: list[Block] = [[run.name[:WIDTH], *asked], _summary(run)]
-    if run.ok:
-        summary = run.latency_s
-        shown = {k: summary[k] for k in ("min", *(f"p{p:g}" for p in PERCENTILES), "max")}
+    asked = load_line(run.load) if isinstance(run, Run) else _foreign_load(run)
+    blocks: list[Block] = [[run.name[:WIDTH], *textwrap.wrap(asked, WIDTH)]]
+    facts = _summary(run) if isinstance(run, Run) else _foreign_summary(run)
+    blocks.append(["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())])
+    bars = bucket_rows(run.buckets) if isinstance(run, Foreign) else []
+    if bars := histogram_rows({"": run.histogram}) if run.histogram else bars:
+        blocks.append(["Response time histogram", *(f"  {bar}" for bar in bars)])
+    keys = ["min", *(f"p{p:g}" for p in percentiles), "max"]
+    if not run.histogram and percentiles is PERCENTILES:  # all that the source says, and no more
+        said = {key for key, value in run.latency_s.items() if value is not None}
+        ranks = sorted((key for key in said if key[0] == "p"), key=lambda key: float(key[1:]))
+        keys = [*({"min"} & said), *ranks, *({"max"} & said)]
+    shown = {key: figure_s(run, key) for key in keys}
+    if any(shown.values()):
         scale, unit = unit_of(shown.values())
         cells = [
             [f"  {k}", "-" if v is None else three_digits(v / scale)] for k, v in shown.items()
         ]
-        bars = histogram_rows({"": run.histograms["latency_s"]})
         too_few = f"  - fewer than {SAMPLES_BEYOND} samples beyond it"
         note = [too_few] if None in shown.values() else []
-        blocks += [
-            ["Response time histogram", *(f"  {bar}" for bar in bars)],
-            [f"Latency distribution ({unit})", *Table(cells, "<>").text(), *note],
-        ]
+        blocks.append([f"Latency distribution ({unit})", *Table(cells, "<>").text(), *note])
     for title, counts in (("Status codes", run.statuses), ("Errors", run.errors)):
-        cells = [[f"  {key}", str(n)] for key, n in sorted(counts.items())]
-        blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
-    reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
-    return render([*blocks, [run.validity["verdict"], *reasons]], markdown)
+        cells = [[f"  {key[:60]}", str(n)] for key, n in sorted(counts.items())]
+        if cells or isinstance(run, Run):
+            blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
+    if isinstance(run, Foreign):
+        blocks.append([wrapped("Not known", f"from {run.source}: {run.cannot_know}", 11)])
+    else:
+        reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
+        blocks.append([run.validity["verdict"], *reasons])
+    return render(blocks, markdown)
 
 
-def _summary(run: Run) -> list[str]:
+def _foreign_load(run: Foreign) -> str:
+    load, asked = run.load, [run.source]
+    if load.get("connections"):
+        asked.append(f"{load['connections']} connections")
+    if load.get("keepalive") is False:
+        asked.append("a new one for each request")
+    return ", ".join(asked + ([f"at {load['rate']:g}/s"] if load.get("rate") else []))
+
+
+def _foreign_summary(run: Foreign) -> dict[str, str]:
+    facts, mean, stdev = {}, run.latency_s["mean"], run.latency_s["stdev"]
+    if run.requests is not None:
+        facts["requests"] = str(run.requests)
+        if run.failed is not None:
+            facts["requests"] += f": {run.ok} ok, {run.failed} failed"
+    if run.elapsed_s is not None:
+        facts["elapsed"] = duration(run.elapsed_s)
+    if run.throughput is not None:
+        whose = "requests/s (those that are ok)" if run.ok is not None else "requests/s, as it says"
+        facts["throughput"] = f"{three_digits(run.throughput)} {whose}"
+    if mean is not None:
+        facts["response time"] = f"{duration(mean)} mean" + (
+            f", {duration(stdev)} stdev" if stdev is not None else ""
+        )
+    return facts
+
+
+def _summary(run: Run) -> dict[str, str]:
     latency, client, server = run.latency_s, run.client, run.server
     times = [
         f"{what} {duration(run.connections[key])}"
@@ -842,7 +1158,7 @@ def _summary(run: Run) -> list[str]:
             f"{size(server['rss_bytes'])} at its peak, "
             f"{server['processes']} processes, {server['threads']} threads"
         )
-    return ["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())]
+    return facts
 
 
 def arm_table(arms: Mapping[str, Json]) -> Table:
@@ -901,10 +1217,10 @@ def measured(record: Run | Result) -> dict[str, Run]:
     return {name: arm["run"] for name, arm in record.arms.items()}
 
 
-def text_of(record: Run | Result, markdown: bool = False) -> str:
-    if isinstance(record, Run):
-        return report(record, markdown)
-    return report_result(record, markdown)
+def text_of(record: Run | Result | Foreign, markdown: bool = False) -> str:
+    if isinstance(record, Result):
+        return report_result(record, markdown)
+    return report(record, markdown)
 
 
 def report_result(result: Result, markdown: bool = False) -> str:
@@ -1083,7 +1399,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise Unreadable(f"{options.check}: its table is stale: put in what `{again}` says")
             show(table if not options.check else f"{options.check}: its table is up to date")
             return 0
-        records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
+        files = [None if f == "-" else Path(f) for f in options.files or ["-"]]
+        records = [record for file in files for record in read_all(file)]
         runs = [record for record in records if isinstance(record, Run)]
         if len(runs) > 1:
             texts = [compare(runs, options.markdown)]
@@ -1092,7 +1409,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             texts = [text_of(record, options.markdown) for record in records]
         show("\n\n".join(texts))
         if options.plot:
-            plot(records, options.plot)
+            plot([r for r in records if not isinstance(r, Foreign)], options.plot)
     except (Unreadable, OSError) as error:
         print(f"summarize.py: {error}", file=sys.stderr)
         return 1
