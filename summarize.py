@@ -14,6 +14,7 @@ It touches no network. Times are seconds and sizes bytes unless a name says othe
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import os
@@ -21,9 +22,10 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -87,16 +89,19 @@ class Histogram:
         histogram.record(np.rint(np.fromiter(values_s, float) * 1e9).astype(np.int64))
         return histogram
 
-    def record(self, values_ns: NDArray[np.int64]) -> None:
-        """Add values, shape (n,), in ns; what is beyond 1 ns or 1 h is counted at that end."""
+    def record(self, values_ns: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> None:
+        """Add values, shape (n,), in ns, each as often as `counts` says, if it is given.
+
+        What is beyond 1 ns or 1 h is counted at that end.
+        """
         if not len(values_ns):
             return
         values = np.clip(values_ns, 1, LONGEST_NS)
         bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
         bucket = np.maximum(bits - 1 - _HALF_BITS, 0)
         slots = (bucket << _HALF_BITS) + (values >> bucket)
-        self.counts += np.bincount(slots, minlength=len(self.counts))
-        self.hdr.total_count += len(values)
+        self.counts += np.bincount(slots, counts, len(self.counts)).astype(np.int64)
+        self.hdr.total_count += len(values) if counts is None else int(counts.sum())
         self.hdr.min_value = min(self.hdr.min_value, int(values.min()))
         self.hdr.max_value = max(self.hdr.max_value, int(values.max()))
 
@@ -449,11 +454,11 @@ def reads(form: str, source: str, looks: str, cannot_know: str) -> Callable[[_Re
     return register
 
 
-def _latency(said: Mapping[str, Any], scale_s: float = 1.0) -> dict[str, float | None]:
+def _latency(said: Mapping[str, Any], scale_s: float = 1.0) -> dict[str, float]:
     """Our keys for the min, mean, stdev, max and percentiles in `said`, whatever it calls them."""
     names = {"average": "mean", "fastest": "min", "slowest": "max", "stddev": "stdev"}
     names |= {"p0": "min", "p100": "max"}
-    found: dict[str, float | None] = {}
+    found: dict[str, float] = {}
     for name, value in said.items():
         rank = re.fullmatch(r"p?(\d{1,3}(?:[._]\d+)?)(?:th|%)?", name)
         key = f"p{float(rank[1].replace('_', '.')):g}" if rank else name.lower()
@@ -488,6 +493,193 @@ def _seconds(text: str) -> float:
     return sum(float(n) * _SPANS_S[unit] for n, unit in parts) if parts else math.nan
 
 
+# ---- Lists of samples
+class Samples:
+    """What a list of samples adds up to, however long it is."""
+
+    def __init__(self) -> None:
+        self.histogram = Histogram()
+        self.statuses: Counter[int] = Counter()
+        self.began_s, self.ended_s = math.inf, -math.inf
+        self.per_second = np.zeros((2, 0), dtype=np.int64)  # ok and failed
+
+    def add(
+        self,
+        latency_s: NDArray[np.float64],
+        statuses: NDArray[np.int64],
+        starts_s: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add samples, three arrays of shape (n,); status 0 is a request without an answer."""
+        if not len(latency_s):
+            return
+        self.statuses.update(dict(enumerate(np.bincount(statuses).tolist())))
+        ok = (statuses >= 200) & (statuses < 400)
+        self.histogram.record(np.rint(latency_s[ok] * 1e9).astype(np.int64))
+        if starts_s is None:
+            return
+        ends_s = starts_s + latency_s
+        if math.isinf(self.began_s):
+            self.zero_s = float(starts_s.min())
+        self.began_s = min(self.began_s, float(starts_s.min()))
+        self.ended_s = max(self.ended_s, float(ends_s.max()))
+        if self.ended_s - self.began_s > LONGEST_SERIES_S:
+            raise Unreadable("its time stamps are more than a week apart")
+        seconds = np.maximum(ends_s - self.zero_s, 0).astype(np.int64)
+        length = max(int(seconds.max()) + 1, self.per_second.shape[1])
+        self.per_second = np.pad(self.per_second, ((0, 0), (0, length - self.per_second.shape[1])))
+        for row, which in enumerate((ok, ~ok)):
+            self.per_second[row] += np.bincount(seconds[which], minlength=length)
+
+    def fields(self) -> Json:
+        found = {str(status): n for status, n in sorted(self.statuses.items()) if n}
+        if not found:
+            raise Unreadable("no sample in it")
+        errors = {"no answer": found.pop("0")} if "0" in found else {}
+        elapsed_s = self.ended_s - self.began_s if math.isfinite(self.began_s) else None
+        series = [
+            {"time": min(n, elapsed_s or n), "ok": int(ok), "failed": int(failed)}
+            for n, (ok, failed) in enumerate(self.per_second.T, 1)
+        ]
+        fields = {"elapsed_s": elapsed_s, "histogram": self.histogram, "series": series}
+        return fields | _outcome(found, errors)
+
+
+def _blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+    """The lines of a file, some megabytes of whole ones at a time."""
+    rest = head
+    while more := stream.read(BLOCK):
+        whole, newline, tail = (rest + more).rpartition(b"\n")
+        if newline:
+            yield whole.replace(b"\r", b"") + newline if b"\r" in whole else whole + newline
+        if len(tail) > LARGEST:
+            raise Unreadable(f"a line of more than {size(LARGEST)}")
+        rest = tail
+    if rest.strip():
+        yield rest.replace(b"\r", b"").rstrip(b"\n") + b"\n"
+
+
+def _numbers(
+    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The decimal numbers that stand at data[begin:end], read all at once; NaN for another text."""
+    widths = ends - begins
+    values, scale = np.zeros(len(begins)), np.ones(len(begins))
+    fraction, bad = np.zeros(len(begins), dtype=bool), (widths < 1) | (widths > 30)
+    for place in range(min(int(widths.max(initial=0)), 30)):
+        inside = place < widths
+        digit = data[np.minimum(begins + place, len(data) - 1)] - np.uint8(48)
+        point = digit == 254  # "." is 46
+        bad |= inside & ((digit > 9) & ~point | point & fraction)
+        inside &= ~point
+        values = np.where(inside, values * 10 + digit, values)
+        scale[inside & fraction] *= 10
+        fraction |= point
+    return np.where(bad, np.nan, values / scale)
+
+
+def _columns(
+    blocks: Iterable[bytes],
+    latency: tuple[int, float],
+    status: int | None = None,
+    start: tuple[int, float] | None = None,
+    separator: str = ",",
+    header: bool = True,
+) -> Json:
+    """Read samples from columns, counted from 0; a time is given as its column and unit in s."""
+    samples, line = Samples(), 1
+    wanted = [column for column in (latency[0], status, start and start[0]) if column is not None]
+    for block in blocks:
+        data = np.frombuffer(block, dtype=np.uint8)
+        ends = np.flatnonzero(data == 10)
+        begins = np.concatenate([[0], ends[:-1] + 1])
+        skip = int(header and line == 1)
+        begins, ends, line = begins[skip:], ends[skip:], line + skip
+        marks = np.append(
+            np.flatnonzero(data == ord(separator)), np.full(max(wanted) + 1, len(data))
+        )
+        first = np.searchsorted(marks, begins)
+        found = {}
+        for column in wanted:
+            left = marks[first + column - 1] + 1 if column else begins
+            found[column] = _numbers(data, left, np.minimum(marks[first + column], ends))
+            if np.isnan(found[column]).any():
+                line += int(np.argmax(np.isnan(found[column])))
+                raise Unreadable(f"cut off or damaged in line {line}, column {column + 1}")
+        codes = np.full(len(begins), 200) if status is None else found[status].astype(np.int64)
+        starts_s = found[start[0]] * start[1] if start else None
+        samples.add(found[latency[0]] * latency[1], codes, starts_s)
+        line += len(ends)
+    return samples.fields()
+
+
+@reads("samples", "hey csv", r"response-time,DNS\+dialup,",
+       "requests without an answer, and all after the first million")  # fmt: skip
+def _hey_csv(blocks: Iterable[bytes]) -> Json:
+    return _columns(blocks, latency=(0, 1.0), status=6, start=(7, 1.0))
+
+
+@reads("samples", "ab -g", r"starttime\tseconds\tctime\t",
+       "how long it took, and what failed; whole milliseconds")  # fmt: skip
+def _ab_gnuplot(blocks: Iterable[bytes]) -> Json:
+    counts = _columns(blocks, latency=(4, 1e-3), separator="\t")
+    return counts | {"statuses": {}, "failed": None}
+
+
+@reads("samples", "oha csv", r"request-start,DNS,", "requests without an answer")
+def _oha_csv(blocks: Iterable[bytes]) -> Json:
+    return _columns(blocks, latency=(4, 1.0), status=6, start=(0, 1.0))
+
+
+VEGETA = "how late a request was sent: its clock starts when a worker is free"
+
+
+@reads("samples", "vegeta csv", r"\d{16,19},\d{1,3},\d+,\d+,\d+,", VEGETA)
+def _vegeta_csv(blocks: Iterable[bytes]) -> Json:
+    return _columns(blocks, latency=(2, 1e-9), status=1, start=(0, 1e-9), header=False)
+
+
+def _lines(
+    blocks: Iterable[bytes], sample: Callable[[Json], tuple[str, Any, float] | None]
+) -> Json:
+    """Read samples from a JSON object a line: time stamp, status and latency in seconds."""
+    samples, line = Samples(), 1
+    for block in blocks:
+        objects = block.decode("utf-8", "replace").strip("\n").replace("\n", ",\n")
+        found: list[tuple[str, Any, float] | None] = []
+        try:
+            for each in json.loads(f"[{objects}]"):
+                found.append(sample(each))
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            line += getattr(error, "lineno", len(found) + 1) - 1
+            raise Unreadable(f"cut off or damaged in line {line}: {error!r:.60}") from error
+        line += len(found)
+        if kept := [each for each in found if each]:
+            stamps, statuses, latency_s = zip(*kept, strict=True)
+            starts_s = np.array([datetime.fromisoformat(stamp).timestamp() for stamp in stamps])
+            samples.add(np.array(latency_s, float), np.array(statuses, int), starts_s)
+    return samples.fields()
+
+
+@reads("samples", "vegeta", r'\{(?=[^\n]*"timestamp":\s*")[^\n]*"latency":\s*\d', VEGETA)
+def _vegeta(blocks: Iterable[bytes]) -> Json:
+    return _lines(blocks, lambda hit: (hit["timestamp"], hit["code"], hit["latency"] / 1e9))
+
+
+@reads("samples", "k6", r'\{(?=[^\n]*"metric":\s*")[^\n]*"type":\s*"(?:Metric|Point)"',
+       "the time that a connection took: it is not in http_req_duration")  # fmt: skip
+def _k6(blocks: Iterable[bytes]) -> Json:
+    def sample(entry: Json) -> tuple[str, Any, float] | None:
+        if entry["metric"] != "http_req_duration" or entry["type"] != "Point":
+            return None
+        data, tags = entry["data"], entry["data"]["tags"]
+        lasted_s = data["value"] / 1e3
+        ended = datetime.fromisoformat(data["time"]) - timedelta(seconds=lasted_s)
+        return ended.isoformat(), int(tags["status"]), lasted_s
+
+    return _lines(blocks, sample)
+
+
+# ---- Sums, percentiles and buckets
 @reads("text", "hey", r"Summary:\s+Total:\s+[\d.]+ secs",
        "its requests/s counts errors, its response times leave them out")  # fmt: skip
 def _hey(text: str) -> Json:
@@ -576,6 +768,156 @@ def _wrk(text: str) -> Json:
     }
 
 
+@reads("text", "vegeta", r"Requests\s+\[total, rate", VEGETA)
+def _vegeta_text(text: str) -> Json:
+    def row(name: str) -> dict[str, str]:
+        labels, values = _found(rf"{name}\s+\[([^]]+)\][ \t]+(\S.*)", text)
+        return dict(zip(labels.split(", "), values.strip().split(", "), strict=True))
+
+    requests, lasted, said = row("Requests"), row("Duration"), row("Latencies")
+    statuses = dict(pair.split(":") for pair in row("Status Codes")["code:count"].split())
+    lost = {"no answer": statuses.pop("0")} if "0" in statuses else {}
+    return _outcome(statuses, lost) | {
+        "load": {"rate": float(requests["rate"])},
+        "elapsed_s": _seconds(lasted["total"]),
+        "latency_s": _latency({key: _seconds(value) for key, value in said.items()}),
+    }
+
+
+# ---- One object of JSON
+@reads("json", "vegeta", "latencies status_codes requests", VEGETA)
+def _vegeta_json(data: Json) -> Json:
+    statuses = dict(data["status_codes"])
+    lost = {"no answer": statuses.pop("0")} if "0" in statuses else {}
+    edges = sorted((int(edge), n) for edge, n in (data.get("buckets") or {}).items())
+    uppers = [edge / 1e9 for edge, _ in edges[1:]] + [math.inf]
+    return _outcome(statuses, lost) | {
+        "started": str(data.get("earliest", "")),
+        "load": {"rate": data["rate"]},
+        "elapsed_s": (data["duration"] + data["wait"]) / 1e9,
+        "latency_s": _latency(data["latencies"], 1e-9),
+        "buckets": dict(zip(uppers, (n for _, n in edges), strict=False)),
+    }
+
+
+@reads("json", "oha", "summary latencyPercentiles statusCodeDistribution",
+       "requests without an answer in its response times; 1.6 to 1.13 correct wrongly")  # fmt: skip
+def _oha(data: Json) -> Json:
+    summary = data["summary"]
+    buckets = sorted((float(edge), n) for edge, n in data["responseTimeHistogram"].items())
+    return _outcome(data["statusCodeDistribution"], data["errorDistribution"]) | {
+        "elapsed_s": summary["total"],
+        "latency_s": _latency(summary | data["latencyPercentiles"]),
+        "buckets": dict(buckets),
+    }
+
+
+@reads("json", "autocannon", "latency requests throughput non2xx", "whole milliseconds")
+def _autocannon(data: Json) -> Json:
+    statuses = {code: each["count"] for code, each in data["statusCodeStats"].items()}
+    fields = _outcome(statuses, {"connection": data["errors"], "mismatch": data["mismatches"]})
+    latency, total = data["latency"], data["requests"]["total"]
+    if latency["totalCount"] > 1.01 * total:
+        counts = f"it has {latency['totalCount']} of {total} requests"
+        fields["cannot_know"] = f"response times: {counts}, most of them made up"
+        latency = {}
+    return fields | {
+        "name": data["url"],
+        "started": data["start"],
+        "load": {"connections": data["connections"]},
+        "elapsed_s": data["duration"],
+        "latency_s": _latency(latency, 1e-3),
+    }
+
+
+@reads("json", "bombardier", "spec result", "the shortest response time")
+def _bombardier(data: Json) -> Json:
+    spec, result = data["spec"], data["result"]
+    statuses = {f"{n}00": result[f"req{n}xx"] for n in range(1, 6)}
+    fields = _outcome(statuses, {"no answer": result["others"]})
+    return fields | {
+        "name": spec["url"],
+        "load": {"connections": spec["numberOfConnections"], "rate": spec.get("rate")},
+        "elapsed_s": result["timeTakenSeconds"],
+        "statuses": {f"{code[0]}xx": n for code, n in fields["statuses"].items()},
+        "latency_s": _latency(result["latency"] | result["latency"].get("percentiles", {}), 1e-6),
+    }
+
+
+# ---- Whole files of text
+@reads("file", "Locust", r"Type,Name,Request Count,Failure Count,",
+       "failures are in its response times; two digits above 100 ms")  # fmt: skip
+def _locust(text: str) -> Json:
+    rows = list(csv.DictReader(text.splitlines()))
+    if not rows or rows[-1]["Name"] != "Aggregated":
+        raise Unreadable("cut off: no row 'Aggregated'")
+    row = rows[-1]
+    requests, rate = int(row["Request Count"]), float(row["Requests/s"])
+    said = {key.removesuffix(" Response Time"): v for key, v in row.items() if v != "N/A"}
+    return {
+        "requests": requests,
+        "failed": int(row["Failure Count"]),
+        "elapsed_s": requests / rate if rate else None,
+        "latency_s": _latency(said, 1e-3),
+    }
+
+
+@reads("file", "ab -e", r"Percentage served,Time in ms", "anything but percentiles")
+def _ab_percentiles(text: str) -> Json:
+    said = dict(line.split(",") for line in text.split()[4:])
+    if "100" not in said and "99" not in said:
+        raise Unreadable("cut off: no row 99")
+    return {"latency_s": _latency(said, 1e-3)}
+
+
+@reads("file", "hgrm", r"\s*Value(?:\(\w+\))?\s+Percentile\s+TotalCount",
+       "how long it took, and what failed; each percentile is that of its next row")  # fmt: skip
+def _hgrm(text: str) -> Json:
+    unit = re.match(r"\s*Value\((\w+)\)", text)
+    rows = re.findall(r"^\s*([\d.]+)\s+([\d.]+)\s+(\d+)(?:\s+\S+)?\s*$", text, re.M)
+    if not rows or float(rows[-1][1]) < 1:
+        raise Unreadable("cut off: no row of percentile 1")
+    totals = np.array([int(total) for _, _, total in rows])
+    said = {"max": rows[-1][0]}
+    for rank in PERCENTILES:
+        said[f"p{rank:g}"] = rows[int(np.searchsorted(totals, totals[-1] * rank / 100 - 1e-9))][0]
+    for name, value in re.findall(r"(Mean|StdDeviation|Max)\s*=\s*([\d.]+)", text):
+        said[name.removesuffix("Deviation").replace("Std", "stdev")] = value
+    fields = {"requests": int(totals[-1]), "latency_s": _latency(said, 1e-3)}
+    if unit:
+        return fields | {"latency_s": _latency(said, _SPANS_S[unit[1]])}
+    return fields | {"cannot_know": "its unit (taken as ms), how long it took, and what failed"}
+
+
+@reads("file", "hlog", r"(?:#.*\n)*\s*\"StartTimestamp\",\"Interval_Length\"", "what failed")
+def _hlog(text: str) -> Json:
+    """Its values have no unit but the one that makes their maximum Interval_Max, in ms."""
+    histogram, series, began_s, ended_s = Histogram(), [], math.inf, -math.inf
+    for line in text.splitlines():
+        fields = line.removeprefix("Tag=").split(",")[-4:]
+        if line.startswith(("#", '"')) or not line.strip():
+            continue
+        start_s, length_s, highest_ms = map(float, fields[:3])
+        part = Histogram.decode(fields[3])
+        began_s, ended_s = min(began_s, start_s), max(ended_s, start_s + length_s)
+        if part.count:
+            power = round(math.log10(part.hdr.max_value / highest_ms)) if highest_ms else 6
+            used = np.flatnonzero(part.counts)
+            values_ns = _layout(len(part.counts))[0][used] * 10 ** (6 - power)
+            counts, part = part.counts[used], Histogram()
+            part.record(values_ns, counts)
+            histogram.add(part)
+        p50, p99 = part.percentile_s(50), part.percentile_s(99)
+        second: Json = {"ok": part.count, "failed": 0, "p50": p50, "p99": p99}
+        series.append({"time": ended_s - began_s} | second)
+    return {
+        "requests": histogram.count,
+        "elapsed_s": ended_s - began_s if series else None,
+        "histogram": histogram,
+        "series": series,
+    }
+
+
 def _page(text: str) -> list[Json]:
     """Each output of a known tool that a page quotes, named by the line above it."""
     readers = [reader for reader in READERS if reader.form == "text"]
@@ -602,23 +944,42 @@ def _fields(reader: Reader, content: Any) -> Json:
 
 def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
     head = stream.read(1 << 16)
+    for reader in READERS:
+        if reader.form == "samples" and re.match(reader.looks, head.decode("utf-8-sig", "replace")):
+            return [_foreign(_fields(reader, _blocks(stream, head)), name)]
     content = head + stream.read(LARGEST - len(head))
     if len(content) == LARGEST:
         raise Unreadable(f"over {size(LARGEST)}, and no list of samples that is known")
     text = content.decode("utf-8-sig", "replace")
+    if not text.strip():
+        raise Unreadable("nothing in it; expected a record, or what a load generator wrote")
+    for reader in READERS:
+        if reader.form == "file" and re.match(reader.looks, text):
+            return [_foreign(_fields(reader, text), name)]
     if outputs := _page(text):
-        return [Foreign(**fields | {"name": fields.get("name") or name}) for fields in outputs]
+        return [_foreign(fields, name) for fields in outputs]
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        what = "nothing in it" if not text.strip() else f"not JSON ({error})"
-        raise Unreadable(f"{what}; expected a record, or what a load generator wrote") from error
+        expected = "expected a record, or what a load generator wrote"
+        raise Unreadable(f"not JSON ({error}); {expected}") from error
+    for reader in READERS:
+        if (
+            reader.form == "json"
+            and isinstance(data, dict)
+            and data.keys() >= {*reader.looks.split()}
+        ):
+            return [_foreign(_fields(reader, data), name)]
     kind = data.get("format") if isinstance(data, dict) else None
     if kind not in (Run.FORMAT, Result.FORMAT):
         raise Unreadable("JSON, but no record of loadgen.py (no known `format`)")
     record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
     text_of(record)  # whatever is damaged shows itself here, and not half way down a page
     return [record]
+
+
+def _foreign(fields: Json, name: str) -> Foreign:
+    return Foreign(**fields | {"name": fields.get("name") or name})
 
 
 def read_all(path: Path | None) -> Sequence[Run | Result | Foreign]:
@@ -1077,15 +1438,18 @@ def report(
     asked = load_line(run.load) if isinstance(run, Run) else _foreign_load(run)
     blocks: list[Block] = [[run.name[:WIDTH], *textwrap.wrap(asked, WIDTH)]]
     facts = _summary(run) if isinstance(run, Run) else _foreign_summary(run)
-    blocks.append(["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())])
+    if facts:
+        lines = (wrapped(f"  {label}", text, 17) for label, text in facts.items())
+        blocks.append(["Summary", *lines])
     bars = bucket_rows(run.buckets) if isinstance(run, Foreign) else []
     if bars := histogram_rows({"": run.histogram}) if run.histogram else bars:
         blocks.append(["Response time histogram", *(f"  {bar}" for bar in bars)])
     keys = ["min", *(f"p{p:g}" for p in percentiles), "max"]
     if not run.histogram and percentiles is PERCENTILES:  # all that the source says, and no more
         said = {key for key, value in run.latency_s.items() if value is not None}
-        ranks = sorted((key for key in said if key[0] == "p"), key=lambda key: float(key[1:]))
-        keys = [*({"min"} & said), *ranks, *({"max"} & said)]
+        ranks = sorted(float(key[1:]) for key in said if key[0] == "p")
+        ranks = [p for p in ranks if p >= 50 and (len(ranks) < 20 or p in PERCENTILES)]
+        keys = [*({"min"} & said), *(f"p{p:g}" for p in ranks), *({"max"} & said)]
     shown = {key: figure_s(run, key) for key in keys}
     if any(shown.values()):
         scale, unit = unit_of(shown.values())
