@@ -805,7 +805,9 @@ def _vegeta_json(data: Json) -> Json:
 def _oha(data: Json) -> Json:
     summary = data["summary"]
     buckets = sorted((float(edge), n) for edge, n in data["responseTimeHistogram"].items())
-    return _outcome(data["statusCodeDistribution"], data["errorDistribution"]) | {
+    errors = dict(data["errorDistribution"])
+    errors.pop("aborted due to deadline", None)  # were under way when the time was up
+    return _outcome(data["statusCodeDistribution"], errors) | {
         "elapsed_s": summary["total"],
         "latency_s": _latency(summary | data["latencyPercentiles"]),
         "buckets": dict(buckets),
@@ -878,11 +880,10 @@ def _hgrm(text: str) -> Json:
     if not rows or float(rows[-1][1]) < 1:
         raise Unreadable("cut off: no row of percentile 1")
     totals = np.array([int(total) for _, _, total in rows])
-    said = {"max": rows[-1][0]}
+    said = {"max": rows[-1][0]} | ({"min": rows[0][0]} if float(rows[0][1]) == 0 else {})
     for rank in PERCENTILES:
         said[f"p{rank:g}"] = rows[int(np.searchsorted(totals, totals[-1] * rank / 100 - 1e-9))][0]
-    for name, value in re.findall(r"(Mean|StdDeviation|Max)\s*=\s*([\d.]+)", text):
-        said[name.removesuffix("Deviation").replace("Std", "stdev")] = value
+    said |= dict(re.findall(r"(Mean|Max)\s*=\s*([\d.]+)", text))  # some scale no StdDeviation
     fields = {"requests": int(totals[-1]), "latency_s": _latency(said, 1e-3)}
     if unit:
         return fields | {"latency_s": _latency(said, _SPANS_S[unit[1]])}
@@ -958,8 +959,10 @@ def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
             return [_foreign(_fields(reader, text), name)]
     if outputs := _page(text):
         return [_foreign(fields, name) for fields in outputs]
-    try:
-        data = json.loads(text)
+    try:  # some tools talk before they write JSON
+        data = json.loads(
+            text[first.start() :] if (first := re.search(r"^\{", text, re.M)) else text
+        )
     except (ValueError, RecursionError) as error:
         expected = "expected a record, or what a load generator wrote"
         raise Unreadable(f"not JSON ({error}); {expected}") from error
