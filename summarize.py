@@ -1410,6 +1410,62 @@ def _bars(labels: list[str], columns: dict[str, list[int]], titled: bool = False
     return lines
 
 
+def sparkline(series: Sequence[Json]) -> list[str]:
+    """The successes a second of a run as a line of bars, and what happened to them when.
+
+    Empty where they do not change: see `moments`.
+    """
+    if not (found := moments(series)):
+        return []
+    spans_s, ok, _ = _seconds_of(series)
+    together = -(-len(ok) // (WIDTH - 30))  # seconds in a bar
+    starts = np.arange(0, len(ok), together)
+    rates = np.add.reduceat(ok, starts) / np.add.reduceat(spans_s, starts)
+    bars = "".join("▁▂▃▄▅▆▇█"[round(7 * rate / rates.max())] for rate in rates)
+    span = f"0 to {spans_s.sum():.0f} s, up to {three_digits(rates.max())}/s"
+    return [
+        "Requests/s over time",
+        f"  {bars}  {span}",
+        *(wrapped("  -", each, 4) for each in found),
+    ]
+
+
+def moments(series: Sequence[Json]) -> list[str]:
+    """Where the successes a second were below 70 % of the usual, and by more than chance.
+
+    Usual is what they reach in the best quarter of the seconds.
+    """
+    spans_s, ok, failed = _seconds_of(series)
+    if len(ok) < 4:
+        return []
+    usual = float(np.quantile(ok / spans_s, 0.75))
+    expected = usual * spans_s
+    low = (ok < 0.7 * expected) & (expected - ok > 5 * np.sqrt(expected))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], low, [False]]).astype(int)))
+    ends_s, found = np.concatenate([[0.0], np.cumsum(spans_s)]), []
+    for first, last in edges.reshape(-1, 2):
+        begin, end, lost = ends_s[first], ends_s[last], int(failed[first:last].sum())
+        span = f"from {begin:.0f} s to {end:.0f} s"
+        if first == 0:
+            found.append(f"warm-up until {end:.0f} s")
+        elif lost:
+            found.append(f"restart or outage {span}: {lost} requests failed")
+        else:
+            found.append(f"stall {span}" if last < len(ok) else f"slower from {begin:.0f} s on")
+    return found
+
+
+def _seconds_of(series: Sequence[Json]) -> NDArray[np.float64]:
+    """Length in s, successes and failures of each entry, but for a short last one."""
+    ends_s = [0.0, *(entry["time"] for entry in series)]
+    rows = [
+        (end - begin, entry["ok"], entry["failed"])
+        for (begin, end), entry in zip(pairwise(ends_s), series, strict=True)
+        if end - begin > 0.5
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 3).T
+
+
 def load_line(load: Json) -> str:
     """What was asked for, in words."""
     amount = [f"{load['requests']} requests"] if load.get("requests") else []
@@ -1444,6 +1500,7 @@ def report(
     if facts:
         lines = (wrapped(f"  {label}", text, 17) for label, text in facts.items())
         blocks.append(["Summary", *lines])
+    blocks.append(sparkline(run.series))
     bars = bucket_rows(run.buckets) if isinstance(run, Foreign) else []
     if bars := histogram_rows({"": run.histogram}) if run.histogram else bars:
         blocks.append(["Response time histogram", *(f"  {bar}" for bar in bars)])
@@ -1554,27 +1611,108 @@ def arm_table(arms: Mapping[str, Json]) -> Table:
     return Table([list(row) for row in zip(*columns, strict=True)], "<>>>>>>")
 
 
-def compare(runs: Sequence[Run], markdown: bool = False) -> str:
-    """Several runs beside each other; the first is the baseline of the ratios.
+def compare(
+    runs: Sequence[Run | Foreign],
+    markdown: bool = False,
+    percentiles: Sequence[float] = PERCENTILES,
+    baseline: str = "",
+) -> str:
+    """Several runs beside each other, from any source, as text.
 
-    A run each has no interval: for that, let loadgen.py run the URLs in rounds.
+    The ratios are those of the successes a second to the run named `baseline`, or else to
+    the first; ValueError where no run has that name. A run each has no interval: for that,
+    let loadgen.py run the URLs in rounds.
     """
-    alike = len({run.name[:20] for run in runs}) < len(runs)
-    labels = [f"{n} {run.name}" if alike else run.name for n, run in enumerate(runs, 1)]
-    result = Result(
-        name="",
-        title=f"{len(runs)} runs, each against the first",
-        started=runs[0].started,
-        arms={label: arm([run]) for label, run in zip(labels, runs, strict=True)},
-        environment=runs[0].environment,
-    )
-    if base := runs[0].throughput:
-        for label, run in zip(labels[1:], runs[1:], strict=True):
-            ratio = f"× {three_digits(run.throughput / base)}"
-            result.cause.append(f"{label} / {labels[0]} {ratio}, of one run each: no interval")
-    for label, run in zip(labels, runs, strict=True):
-        result.reasons += [f"{label}: {reason}" for reason in run.validity["reasons"]]
-    return report_result(result, markdown)
+    names = [run.name for run in runs]
+    base = names.index(baseline) if baseline else 0
+    alike = len({name[:20] for name in names}) < len(names)
+    labels = [f"{n} {name}" if alike else name for n, name in enumerate(names, 1)]
+    named = dict(zip(labels, runs, strict=True))
+    title = f"{len(runs)} runs, each against {labels[base]}"
+    blocks: list[Block] = [[] if markdown else [title[:WIDTH]], _made(runs)]
+    blocks += [_rates_table(named, runs[base]), _percentiles_table(named, percentiles)]
+    histograms = {label: run.histogram for label, run in named.items() if run.histogram}
+    bars = histogram_rows(histograms)
+    blocks += [[wrapped("", f"{next(iter(histograms))}:", 0)] if len(histograms) == 1 else [], bars]
+    notes = ["the ratios are of one run each, so they have no interval"]
+    for label, run in named.items():
+        if isinstance(run, Run):
+            notes += [f"{label}: {reason}" for reason in run.validity["reasons"]]
+    sources = {run.source: run.cannot_know for run in runs if isinstance(run, Foreign)}
+    notes += [f"not known from {source}: {what}" for source, what in sources.items()]
+    blocks.append([wrapped("-", note, 2) for note in notes])
+    return f"### {title}\n\n" * markdown + render(blocks, markdown)
+
+
+def _made(runs: Sequence[Run | Foreign]) -> list[str]:
+    """What all runs have in common in how they were made, and in what they differ."""
+    facts: dict[str, list[str]] = {}
+    for run in runs:
+        load, environment = run.load, run.environment if isinstance(run, Run) else {}
+        loop = f"open, {load['rate']:g}/s" if load.get("rate") else "closed"
+        versions = [
+            f"{name} {version}" for name, version in environment.get("packages", {}).items()
+        ]
+        made = {
+            "client": load.get("client") or getattr(run, "source", ""),
+            "connections": load.get("connections"),
+            "loop": loop if isinstance(run, Run) or load.get("rate") else None,
+            "keep-alive": {True: "yes", False: "no"}.get(load.get("keepalive", "")),
+            "with": ", ".join(versions),
+            "Python": environment.get("python"),
+            "machine": environment and f"{environment['cpu']}, {environment['cores']} cores",
+            "day": run.started[:10],
+        }
+        for key, value in made.items():
+            facts.setdefault(key, []).append(str(value) if value else "not said")
+    same = {key: values[0] for key, values in facts.items() if len(set(values)) == 1}
+    lines = {"alike in": [f"{key} {v}" for key, v in same.items() if v != "not said"]}
+    lines["differ in"] = [
+        f"{key} {' | '.join(dict.fromkeys(values))}"
+        for key, values in facts.items()
+        if key not in same
+    ]
+    return [wrapped(label, "; ".join(found), 11) for label, found in lines.items() if found]
+
+
+def _fitted(columns: list[list[str]]) -> Table:
+    """A table whose first column gets what room the others leave."""
+    room = WIDTH - sum(max(map(len, column)) + 2 for column in columns[1:])
+    columns[0] = [name[:room] for name in columns[0]]
+    return Table([list(row) for row in zip(*columns, strict=True)], "<" + ">" * len(columns))
+
+
+def _cells(title: str, values: Sequence[float | None]) -> list[str]:
+    return [title, *("-" if v is None else three_digits(v) for v in values)]
+
+
+def _rates_table(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> Table:
+    runs = list(named.values())
+    ratios = [
+        run.throughput / base.throughput if run.throughput is not None and base.throughput else None
+        for run in runs
+    ]
+    columns = [["run", *named], _cells("requests/s", [run.throughput for run in runs])]
+    columns.append(_cells("ratio", ratios))
+    for title in ("requests", "failed"):
+        counts = [getattr(run, title) for run in runs]
+        columns.append([title, *("-" if n is None else str(n) for n in counts)])
+    servers = [run.server for run in runs if isinstance(run, Run) and run.server]
+    if len(servers) == len(runs):
+        columns.append(_cells("CPU µs/req", [server["cpu_us_per_request"] for server in servers]))
+        columns.append(_cells("RSS MB", [server["rss_bytes"] / 1e6 for server in servers]))
+    return _fitted(columns)
+
+
+def _percentiles_table(named: Mapping[str, Run | Foreign], percentiles: Sequence[float]) -> Table:
+    """The response times of each run in a row, one unit a column."""
+    columns = [["response time", *named]]
+    for key in ("min", *(f"p{p:g}" for p in percentiles), "max"):
+        values = [figure_s(run, key) for run in named.values()]
+        scale, unit = unit_of(values)
+        title = f"{key} {unit}" if any(values) else key
+        columns.append(_cells(title, [None if v is None else v / scale for v in values]))
+    return _fitted(columns)
 
 
 def measured(record: Run | Result) -> dict[str, Run]:
@@ -1768,7 +1906,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         files = [None if f == "-" else Path(f) for f in options.files or ["-"]]
         records = [record for file in files for record in read_all(file)]
-        runs = [record for record in records if isinstance(record, Run)]
+        runs = [record for record in records if not isinstance(record, Result)]
         if len(runs) > 1:
             texts = [compare(runs, options.markdown)]
             texts += [text_of(r, options.markdown) for r in records if isinstance(r, Result)]
