@@ -1625,15 +1625,15 @@ def compare(
     """
     names = [run.name for run in runs]
     base = names.index(baseline) if baseline else 0
-    alike = len({name[:20] for name in names}) < len(names)
+    alike = len({name[:14] for name in names}) < len(names)
     labels = [f"{n} {name}" if alike else name for n, name in enumerate(names, 1)]
     named = dict(zip(labels, runs, strict=True))
     title = f"{len(runs)} runs, each against {labels[base]}"
     blocks: list[Block] = [[] if markdown else [title[:WIDTH]], _made(runs)]
     blocks += [_rates_table(named, runs[base]), _percentiles_table(named, percentiles)]
     histograms = {label: run.histogram for label, run in named.items() if run.histogram}
-    bars = histogram_rows(histograms)
-    blocks += [[wrapped("", f"{next(iter(histograms))}:", 0)] if len(histograms) == 1 else [], bars]
+    whose = [f"{label[: WIDTH - 1]}:" for label in histograms] if len(histograms) == 1 else []
+    blocks.append(whose + histogram_rows(histograms))
     notes = ["the ratios are of one run each, so they have no interval"]
     for label, run in named.items():
         if isinstance(run, Run):
@@ -1649,30 +1649,26 @@ def _made(runs: Sequence[Run | Foreign]) -> list[str]:
     facts: dict[str, list[str]] = {}
     for run in runs:
         load, environment = run.load, run.environment if isinstance(run, Run) else {}
-        loop = f"open, {load['rate']:g}/s" if load.get("rate") else "closed"
-        versions = [
-            f"{name} {version}" for name, version in environment.get("packages", {}).items()
-        ]
+        loop = "closed" if isinstance(run, Run) else ""
         made = {
             "client": load.get("client") or getattr(run, "source", ""),
-            "connections": load.get("connections"),
-            "loop": loop if isinstance(run, Run) or load.get("rate") else None,
-            "keep-alive": {True: "yes", False: "no"}.get(load.get("keepalive", "")),
-            "with": ", ".join(versions),
-            "Python": environment.get("python"),
-            "machine": environment and f"{environment['cpu']}, {environment['cores']} cores",
+            "connections": load.get("connections") or "",
+            "loop": f"open, {load['rate']:g}/s" if load.get("rate") else loop,
+            "keep-alive": {True: "yes", False: "no", None: ""}[load.get("keepalive")],
+            "versions": ", ".join(f"{k} {v}" for k, v in environment.get("packages", {}).items()),
+            "Python": environment.get("python", ""),
+            "machine": f"{environment['cpu']}, {environment['cores']} cores" if environment else "",
             "day": run.started[:10],
         }
         for key, value in made.items():
-            facts.setdefault(key, []).append(str(value) if value else "not said")
-    same = {key: values[0] for key, values in facts.items() if len(set(values)) == 1}
-    lines = {"alike in": [f"{key} {v}" for key, v in same.items() if v != "not said"]}
-    lines["differ in"] = [
-        f"{key} {' | '.join(dict.fromkeys(values))}"
-        for key, values in facts.items()
-        if key not in same
-    ]
-    return [wrapped(label, "; ".join(found), 11) for label, found in lines.items() if found]
+            facts.setdefault(key, []).append(str(value))
+    lines: dict[str, list[str]] = {"alike in": [], "differ in": [], "unsaid of some": []}
+    for key, values in facts.items():
+        known = [value for value in dict.fromkeys(values) if value]
+        line = "alike in" if len(known) == 1 else "differ in"
+        line = "unsaid of some" if line == "alike in" and "" in values else line
+        lines[line] += [f"{key} {' | '.join(known)}"] if known else []
+    return [wrapped(label, "; ".join(found), 16) for label, found in lines.items() if found]
 
 
 def _fitted(columns: list[list[str]]) -> Table:
@@ -1709,9 +1705,10 @@ def _percentiles_table(named: Mapping[str, Run | Foreign], percentiles: Sequence
     columns = [["response time", *named]]
     for key in ("min", *(f"p{p:g}" for p in percentiles), "max"):
         values = [figure_s(run, key) for run in named.values()]
-        scale, unit = unit_of(values)
-        title = f"{key} {unit}" if any(values) else key
-        columns.append(_cells(title, [None if v is None else v / scale for v in values]))
+        if any(values) or percentiles is not PERCENTILES:  # what was asked for is shown
+            scale, unit = unit_of(values)
+            scaled = [None if v is None else v / scale for v in values]
+            columns.append(_cells(f"{key} {unit}" if any(values) else key, scaled))
     return _fitted(columns)
 
 
@@ -1722,10 +1719,66 @@ def measured(record: Run | Result) -> dict[str, Run]:
     return {name: arm["run"] for name, arm in record.arms.items()}
 
 
-def text_of(record: Run | Result | Foreign, markdown: bool = False) -> str:
+def text_of(
+    record: Run | Result | Foreign,
+    markdown: bool = False,
+    percentiles: Sequence[float] = PERCENTILES,
+) -> str:
+    """Any record as text."""
     if isinstance(record, Result):
         return report_result(record, markdown)
-    return report(record, markdown)
+    return report(record, markdown, percentiles)
+
+
+def percentile_table(run: Run | Foreign) -> str:
+    """The response times of all samples as HdrHistogram's tools write and plot them (.hgrm).
+
+    In ms; each row halves what is left in five steps. Raises Unreadable without samples.
+    """
+    if not run.histogram or not run.histogram.count:
+        raise Unreadable(f"{run.name}: no samples, so no percentile distribution")
+    lowest, width = _layout(len(run.histogram.counts))
+    totals, count = np.cumsum(run.histogram.counts), run.histogram.count
+    rows, left = ["   Value(ms)     Percentile TotalCount 1/(1-Percentile)", ""], 1.0
+    while left * count >= 0.5:
+        for share in (1 - left * (1 - step / 10) for step in range(5)):
+            slot = int(np.searchsorted(totals, max(1, math.ceil(share * count - 1e-9))))
+            value_ms = min(int(lowest[slot] + width[slot] - 1), run.histogram.hdr.max_value) / 1e6
+            rows.append(
+                f"{value_ms:12.6f} {share:2.12f} {totals[slot]:10d} {1 / (1 - share):14.2f}"
+            )
+        left /= 2
+    rows.append(f"{run.histogram.hdr.max_value / 1e6:12.6f} {1:2.12f} {count:10d}")
+    said = {key: (figure_s(run, key) or 0.0) * 1e3 for key in ("mean", "stdev", "max")}
+    rows.append(f"#[Mean    = {said['mean']:12.6f}, StdDeviation   = {said['stdev']:12.6f}]")
+    rows.append(f"#[Max     = {said['max']:12.6f}, Total count    = {count:12d}]")
+    return "\n".join(rows) + "\n"
+
+
+def merge_all(records: Sequence[Run | Result | Foreign]) -> Run | Foreign:
+    """All records as one, exactly: counts are added slot by slot, times one after another.
+
+    Raises Unreadable for what has no samples, or is not of one kind.
+    """
+    runs = [record for record in records if isinstance(record, Run)]
+    others = [record for record in records if isinstance(record, Foreign) and record.histogram]
+    if len(runs) == len(records):
+        return merge(runs)
+    if len(others) != len(records):
+        raise Unreadable("only runs of loadgen.py, or only lists of samples, merge exactly")
+    first, histogram = others[0], Histogram()
+    statuses: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for other in others:
+        histogram.add(other.histogram or Histogram())
+        statuses.update(other.statuses)
+        errors.update(other.errors)
+    sums: Json = {}
+    for key in ("requests", "failed", "elapsed_s"):
+        values = [getattr(other, key) for other in others]
+        sums[key] = None if None in values else sum(values)
+    sums |= {"statuses": dict(statuses), "errors": dict(errors)}
+    return replace(first, histogram=histogram, series=[], rate=None, **sums)
 
 
 def report_result(result: Result, markdown: bool = False) -> str:
@@ -1828,6 +1881,7 @@ def stale(readme: Path, table: str) -> bool:
 
 
 # ---- Pictures ------------------------------------------------------------------------
+MIDTONE = "#767676"  # as far from white as from black
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 
 
@@ -1838,29 +1892,104 @@ def picture(name: str) -> Path:
     return Path(name)
 
 
-def plot(records: Sequence[Run | Result], path: Path) -> None:
-    """Draw response time against percentile, with the nines evenly spaced."""
+def plot(records: Sequence[Run | Result | Foreign], path: Path) -> None:
+    """Draw response times as an .svg or .png: against the percentile, with the nines evenly
+    spaced; as a histogram; and over the seconds of the run. What a source has no samples or
+    seconds for is left out.
+
+    Text and lines are readable on white and on black, and lines differ in more than colour.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    runs = [run for record in records for run in measured(record).items()]
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for colour, (name, run) in zip(COLOURS * len(runs), runs, strict=False):
-        histogram = run.histograms["latency_s"]
-        lowest, width = _layout(len(histogram.counts))
-        used = np.flatnonzero(histogram.counts)
-        beyond = histogram.count - np.cumsum(histogram.counts[used])
-        x = histogram.count / np.maximum(beyond, 1)
-        axes.step(x, (lowest + width)[used] / 1e6, where="post", color=colour, label=name)
+    named = [
+        (name, run)
+        for record in records
+        for name, run in (
+            {record.name: record} if isinstance(record, Foreign) else measured(record)
+        ).items()
+    ]
+    style: Any = {f"{part}.color": MIDTONE for part in ("text", "xtick", "ytick", "grid")}
+    style |= {"axes.edgecolor": MIDTONE, "axes.labelcolor": MIDTONE, "font.size": 10}
+    style |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    panels = [_curve_panel, _histogram_panel]
+    panels += [_time_panel] if any(len(run.series) > 1 for _, run in named) else []
+    with pyplot.rc_context(style | {"axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 1.8}):
+        size_in = (7, 3.1 * len(panels))
+        figure, axes = pyplot.subplots(len(panels), figsize=size_in, layout="constrained")
+        for panel, panel_axes in zip(panels, axes, strict=True):
+            panel(panel_axes, named)
+        columns = 1 if max((len(name) for name, _ in named), default=0) > 30 else 2
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns)
+        figure.savefig(path, dpi=200, transparent=True)
+        pyplot.close(figure)
+
+
+def _drawn(named: Sequence[tuple[str, Run | Foreign]]) -> Iterator[tuple[Run | Foreign, Json]]:
+    """Each run with the colour, dashes and name of its lines."""
+    dashes = ("-", "--", ":", "-.")
+    for n, (name, run) in enumerate(named):
+        colour = COLOURS[n % len(COLOURS)]
+        yield run, {"color": colour, "linestyle": dashes[n % 4], "label": name[:60]}
+
+
+def _curve_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
+    for run, look in _drawn(named):
+        if histogram := run.histogram:
+            lowest, width = _layout(len(histogram.counts))
+            used = np.flatnonzero(histogram.counts)
+            beyond = histogram.count - np.cumsum(histogram.counts[used])
+            x = histogram.count / np.maximum(beyond, 1)
+            axes.step(x, (lowest + width)[used] / 1e6, where="post", **look)
+        else:
+            said = [(key, v) for key, v in run.latency_s.items() if key[0] == "p" and v]
+            points = sorted((100 / (100 - float(key[1:])), value * 1e3) for key, value in said)
+            axes.plot(*zip(*points or [(math.nan, math.nan)], strict=True), marker="o", **look)
     axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="response time (ms)")
     axes.set_xticks([1, 2, 10, 100, 1000, 10_000], ["0", "50", "90", "99", "99.9", "99.99"])
     axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    _plain_ticks(axes.yaxis)
+
+
+def _histogram_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
+    """Shares of the samples between edges that all share, some forty of them."""
+    histograms = [run.histogram for _, run in named if run.histogram and run.histogram.count]
+    low = min((h.hdr.min_value for h in histograms), default=10**6) / 1e9
+    high = max((h.hdr.max_value for h in histograms), default=10**9) / 1e9 * 1.001
+    wide = high > 8 * low
+    bins = max(min(40, int((high - low) / high / 0.002)), 4)  # not finer than what is recorded
+    edges_s = np.geomspace(low, high, bins) if wide else np.linspace(low, high, bins)
+    for run, look in _drawn(named):
+        if run.histogram and run.histogram.count:
+            shares = 100 * np.array(run.histogram.between(list(edges_s))) / run.histogram.count
+            axes.stairs(shares, edges_s * 1e3, **look | {"linewidth": 1.8})
+            axes.stairs(shares, edges_s * 1e3, fill=True, alpha=0.15, color=look["color"])
+    axes.set(xscale="log" if wide else "linear", xlabel="response time (ms)", ylabel="requests (%)")
+    _plain_ticks(axes.xaxis)
+
+
+def _time_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
+    """The median of each second as a line, and p99 as a thin one."""
+    for run, look in _drawn(named):
+        for key, weight in (("p50", 1.8), ("p99", 0.8)):
+            points = [(e["time"], e[key] * 1e3) for e in run.series if e.get(key) is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), **look | {"linewidth": weight})
+    axes.set(yscale="log", xlabel="seconds since the start", ylabel="p50, and thin p99 (ms)")
+    axes.set_xlim(left=0)
+    _plain_ticks(axes.yaxis)
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Numbers as they are said, "200" and not "2 × 10²"."""
+    from matplotlib import ticker
+
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    if axis.get_scale() == "log":
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_formatter(ticker.NullFormatter())
 
 
 # ---- Command line --------------------------------------------------------------------
@@ -1873,19 +2002,44 @@ def show(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def ranks(text: str) -> list[float]:
+    """Percentiles as the command line has them, "50,99.9"."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = [math.nan]
+    if not all(0 < rank < 100 for rank in found):
+        raise argparse.ArgumentTypeError(f"{text!r} must be percentiles, as 50,99.9")
+    return found
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="summarize.py",
         usage="python summarize.py [options] [FILE …]",
         description="Turn recorded runs into text: one as a report, several as a comparison.",
+        epilog="FILE is a record of ours, or what hey, ab, wrk, wrk2, vegeta, oha, k6, Locust, "
+        "autocannon, bombardier or HdrHistogram wrote, or a page that quotes it.",
     )
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")
     add("--markdown", action="store_true", help="as Markdown to paste")
+    add("--percentiles", metavar="P,P", type=ranks, default=PERCENTILES, help="as 50,99.9")
+    add("--baseline", metavar="NAME", default="", help="what the ratios are to; else the first")
+    add("--merge", action="store_true", help="all files as one run, exactly")
     add("--plot", metavar="FILE", type=picture, help="also draw an .svg or .png")
+    add("--hgrm", metavar="FILE", type=Path, help="also write one run's percentiles")
     add("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
     add("--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale")
     return parser
+
+
+def _claims(folder: Path, readme: Path | None) -> str:
+    table = claims_table(folder)
+    if readme and stale(readme, table):
+        again = f"python summarize.py --claims {folder}"
+        raise Unreadable(f"{readme}: its table is stale: put in what `{again}` says")
+    return f"{readme}: its table is up to date" if readme else table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -1898,23 +2052,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("name a FILE that loadgen.py -o wrote, or pipe one in")
     try:
         if options.claims:
-            table = claims_table(options.claims)
-            if options.check and stale(options.check, table):
-                again = f"python summarize.py --claims {options.claims}"
-                raise Unreadable(f"{options.check}: its table is stale: put in what `{again}` says")
-            show(table if not options.check else f"{options.check}: its table is up to date")
+            show(_claims(options.claims, options.check))
             return 0
         files = [None if f == "-" else Path(f) for f in options.files or ["-"]]
         records = [record for file in files for record in read_all(file)]
+        if options.merge:
+            records = [merge_all(records)]
         runs = [record for record in records if not isinstance(record, Result)]
+        if options.baseline and options.baseline not in [run.name for run in runs]:
+            parser.error(f"--baseline: no run is named {options.baseline!r}")
+        if options.hgrm and len(runs) != 1:
+            parser.error(f"--hgrm is of one run, not of {len(runs)}: see --merge")
+        if options.hgrm:
+            options.hgrm.write_text(percentile_table(runs[0]), encoding="utf-8")
+        texts = [
+            text_of(record, options.markdown, options.percentiles)
+            for record in records
+            if isinstance(record, Result) or len(runs) == 1
+        ]
         if len(runs) > 1:
-            texts = [compare(runs, options.markdown)]
-            texts += [text_of(r, options.markdown) for r in records if isinstance(r, Result)]
-        else:
-            texts = [text_of(record, options.markdown) for record in records]
+            texts.insert(0, compare(runs, options.markdown, options.percentiles, options.baseline))
         show("\n\n".join(texts))
         if options.plot:
-            plot([r for r in records if not isinstance(r, Foreign)], options.plot)
+            plot(records, options.plot)
     except (Unreadable, OSError) as error:
         print(f"summarize.py: {error}", file=sys.stderr)
         return 1
