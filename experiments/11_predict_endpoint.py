@@ -1,0 +1,140 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "aiohttp", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools", "numpy",
+#   "psutil", "tqdm", "uv", "uvicorn[standard]", "uvloop",
+# ]
+# ///
+"""11: FastAPI predicts slightly faster than Flask on gunicorn
+
+Claim      For a POST /predict with an (n, 13) matrix of floats, FastAPI is slightly
+           faster than Flask on gunicorn.
+Source     github.com/jeremyjordan/flask-vs-fastapi, August 2019 (fastapi 0.34.0, Flask
+           1.1.1): Locust, n = 2, users who wait 50 to 200 ms; no figures
+Expect     As fast as they can, with a linear model that takes 20 µs, servers and
+           frameworks are all there is to compare: more than slightly. A model of 5 ms
+           is most of both, so ceilings of 1 / 5 ms = 200 requests/s: at most
+           (5 + 1 ms) / (5 + 0.3 ms) = 1.13. With Locust's waits 20 users ask for no
+           more than 20 / 0.125 s = 160 requests/s, which either serves: 1.
+Run        python experiments/11_predict_endpoint.py [--then]
+Not shown  The access log, which uvicorn writes unless told not to (experiment 07).
+"""
+
+import json
+import time
+
+import numpy as np
+from fastapi import FastAPI
+from flask import Flask, request
+from pydantic import BaseModel
+
+SLOW_S = 0.005
+WEIGHTS = np.linspace(-1, 1, 13)
+
+app = FastAPI()
+flask_app = Flask(__name__)
+
+
+class Observation(BaseModel):
+    X: list[list[float]]
+
+
+def linear_model(rows: list[list[float]]) -> list[float]:
+    return (np.asarray(rows) @ WEIGHTS).tolist()
+
+
+def slow_model(rows: list[list[float]]) -> list[float]:
+    ends_s = time.thread_time() + SLOW_S  # of CPU, as a large forest would take
+    while time.thread_time() < ends_s:
+        pass
+    return linear_model(rows)
+
+
+@app.post("/predict")
+async def predict(observation: Observation):
+    return {"y": linear_model(observation.X)}
+
+
+@app.post("/slow")
+async def predict_slowly(observation: Observation):
+    return {"y": slow_model(observation.X)}
+
+
+@flask_app.route("/predict", methods=["POST"])
+def flask_predict():
+    return {"y": linear_model(request.get_json()["X"])}
+
+
+@flask_app.route("/slow", methods=["POST"])
+def flask_predict_slowly():
+    return {"y": slow_model(request.get_json()["X"])}
+
+
+ROWS = np.random.default_rng(1).normal(size=(2, 13)).tolist()
+POST = {
+    "method": "POST",
+    "headers": (("Content-Type", "application/json"),),
+    "body": json.dumps({"X": ROWS}).encode(),
+}
+NEW = POST | {"keepalive": False}
+WAITS = POST | {"think_s": (0.05, 0.2)}
+UVICORN = "uvicorn 11_predict_endpoint:app --no-access-log --port {port}"
+GUNICORN = "gunicorn -b 127.0.0.1:{port} 11_predict_endpoint:flask_app"
+GTHREAD = "gunicorn --threads 4 -b 127.0.0.1:{port} 11_predict_endpoint:flask_app"
+IN_2019 = (  # but uvicorn 0.12.3: 0.8.6 cannot be built for Python 3.11
+    "uv run --isolated --no-project --python 3.11 --with fastapi==0.34.0 "
+    "--with uvicorn==0.12.3 --with gunicorn==19.9.0 --with flask==1.1.1 "
+    "--with 'werkzeug<1' --with 'jinja2<3.1' --with 'markupsafe<2.1' "
+    "--with 'itsdangerous<2.1' --with 'setuptools<81' --with numpy "
+)
+ARMS = {
+    "Flask": (GUNICORN, "/predict", POST),
+    "FastAPI": (UVICORN, "/predict", POST),
+    "FastAPI, closing": (UVICORN, "/predict", NEW),
+    "Flask, 4 threads": (GTHREAD, "/predict", POST),
+    "Flask, 5 ms": (GUNICORN, "/slow", POST),
+    "FastAPI, 5 ms": (UVICORN, "/slow", POST),
+    "Flask, waits": (GUNICORN, "/predict", WAITS),
+    "FastAPI, waits": (UVICORN, "/predict", WAITS),
+}
+THEN = {
+    "Flask": (IN_2019 + GUNICORN, "/predict", POST),
+    "FastAPI": (IN_2019 + UVICORN, "/predict", POST),
+}
+
+if __name__ == "__main__":
+    from harness import Cause, Ratio, experiment
+
+    experiment(
+        ARMS,
+        connections=20,
+        expect={"y": linear_model(ROWS)},
+        duration_s=0.6,
+        then=THEN,
+        claim=Ratio("FastAPI", "Flask", "inside 1.05 to 1.5", "< 1.05 or > 1.5"),
+        causes=[
+            Cause(
+                "FastAPI, closing",
+                "Flask",
+                when="< 1.5",
+                then="with a new connection for each request in both it is {ratio}: the "
+                "rest was that gunicorn's sync worker keeps none",
+                otherwise="with a new connection for each request in both it is still {ratio}",
+            ),
+            Cause(
+                "FastAPI, 5 ms",
+                "Flask, 5 ms",
+                when="inside 0.9 to 1.2",
+                then="with a model that takes 5 ms it is {ratio}: the model is most of both",
+                otherwise="with a model that takes 5 ms it is {ratio}",
+            ),
+            Cause(
+                "FastAPI, waits",
+                "Flask, waits",
+                when="inside 0.95 to 1.05",
+                then="with Locust's waits between requests it is {ratio}: the users set the "
+                "pace, not the servers",
+                otherwise="with Locust's waits between requests it is {ratio}",
+            ),
+        ],
+    )
