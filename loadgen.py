@@ -661,7 +661,8 @@ class Machine:
                 root = psutil.Process(server_pid)
                 self.tree = [root, *root.children(recursive=True)]
         self.server_cpu_s = sum(map(cpu_s, self.tree))
-        ours = {process.pid for process in self.tree} | {os.getpid()}
+        me = psutil.Process()  # and with me what I started, such as a load beside this one
+        ours = {process.pid for process in (*self.tree, me, *me.children())}
         self.others_s = {p: cpu_s(p) for p in psutil.process_iter() if p.pid not in ours}
         self.times = psutil.cpu_times()
         self.overflows = listen_overflows()
@@ -849,16 +850,17 @@ def run(load: Load, watch: Watch = lambda *_: None) -> Run:
 def run_rounds(
     loads: Mapping[str, Load], order: random.Random, rounds: int,
     watch: Callable[[str, int], None] = lambda name, number: None,
+    put: Callable[[Load], Run] = run,
 ) -> dict[str, list[Run]]:  # fmt: skip
     """Load every arm once a round, in an order shuffled anew: {name: runs, shape (rounds,)}.
 
-    `watch(name, number)` is told what comes next. Raises Interrupted.
+    `watch(name, number)` is told what comes next; `put` does it. Raises Interrupted.
     """
     runs: dict[str, list[Run]] = {name: [] for name in loads}
     for number in range(1, rounds + 1):
         for name in order.sample(list(loads), len(loads)):
             watch(name, number)
-            runs[name].append(run(loads[name]))
+            runs[name].append(put(loads[name]))
             if runs[name][-1].interrupted:
                 raise Interrupted({name: done[: number - 1] for name, done in runs.items()})
     return runs

@@ -305,9 +305,9 @@ def merge(runs: Sequence[Run]) -> Run:
 class Result(Record):
     """A comparison in rounds, and the verdict of the claim it was made for, if there is one.
 
-    `arms` maps a name to {command, run, rounds, …}; `ratios` and `evidence` are what was
-    found, `verdict` what follows by the rule, `reasons` why there is none, `then` the same
-    for the versions the claim was made about.
+    `arms` maps a name to {command, run, rounds, …}; `ratios`, `findings` and `evidence` are
+    what was found, `verdict` what follows by the rule, `reasons` why there is none, `then`
+    the same for the versions the claim was made about.
     """
 
     name: str
@@ -321,6 +321,7 @@ class Result(Record):
     load: Json = field(default_factory=dict)
     arms: dict[str, Json] = field(default_factory=dict)
     ratios: list[Json] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     evidence: list[Json] = field(default_factory=list)
     rule: str = ""
     verdict: str = ""
@@ -393,7 +394,15 @@ def read(path: Path | None) -> Run | Result:
 # ---- What decides --------------------------------------------------------------------
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "REPRODUCED", "NOT REPRODUCED", "INCONCLUSIVE"
 SAME_WITHIN = "inside 0.95 to 1.05"
-METRICS = {"throughput": "", "p50_s": " p50", "p99_s": " p99", "server_cpu_us": " CPU µs a request"}
+THEN = ", then"  # what the name of an arm on old versions ends in
+METRICS = {
+    "throughput": "",
+    "p50_s": " p50",
+    "p99_s": " p99",
+    "server_cpu_us": " CPU µs a request",
+    "client_cpu_us": " client CPU µs a request",
+    "elapsed_s": " time",
+}
 
 
 @dataclass(frozen=True)
@@ -484,6 +493,20 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """A claim about what the arms did, each side of it a question to {name: arm}."""
+
+    rule: str
+    reproduced: Callable[[Mapping[str, Json]], bool]
+    not_reproduced: Callable[[Mapping[str, Json]], bool]
+
+    def verdict(self, arms: Mapping[str, Json]) -> str:
+        if self.reproduced(arms):
+            return REPRODUCED
+        return NOT_REPRODUCED if self.not_reproduced(arms) else INCONCLUSIVE
+
+
+@dataclass(frozen=True)
 class Cause:
     """What a control arm shows: `then` where the ratio keeps `when`, else `otherwise`."""
 
@@ -512,7 +535,13 @@ def arm(runs: Sequence[Run], **about: Any) -> Json:
             "p50_s": run.latency_s["p50"],
             "p99_s": run.latency_s["p99"],
             "server_cpu_us": run.server_cpu_us,
+            "client_cpu_us": run.client["cpu_us_per_request"],
+            "elapsed_s": run.elapsed_s,
+            "requests": run.requests,
+            "ok": run.ok,
             "failed": run.failed,
+            "errors": run.errors,
+            "statuses": run.statuses,
             "doubts": doubts(run),
         }
         for run in runs
@@ -529,30 +558,83 @@ def add_ratio(result: Result, over: str, under: str, metric: str = "throughput")
     return interval
 
 
+Claim = Ratio | Sequence[Ratio] | Outcome
+
+
+def ratios_of(claim: Claim, era: str = "") -> list[Ratio]:
+    """The ratios that a claim is about, between the arms of one era: "" is today, or THEN."""
+    if isinstance(claim, Outcome):
+        return []
+    ratios = [claim] if isinstance(claim, Ratio) else claim
+    return [replace(r, over=r.over + era, under=r.under + era) for r in ratios]
+
+
+def rule_of(claim: Claim) -> str:
+    """The rule of a claim, in words; of several ratios each with its arms."""
+    if isinstance(claim, Ratio | Outcome):
+        return claim.rule
+    return "; ".join(f"{r.over} / {r.under} {r.rule}" for r in claim)
+
+
 def decide(
-    result: Result, claim: Ratio, subject: Sequence[str] = ()
-) -> tuple[str, list[str], Interval | None]:
-    """The verdict by the rule of a claim, the reasons where there is none, and the interval."""
-    interval = add_ratio(result, claim.over, claim.under, claim.metric)
-    verdict, reasons = claim.verdict(interval) if interval else INCONCLUSIVE, []
-    for name in (claim.over, claim.under):
-        rounds = result.arms[name]["rounds"]
-        for topic in dict.fromkeys(topic for r in rounds for topic in r["doubts"]):
-            found = [r["doubts"][topic] for r in rounds if topic in r["doubts"]]
-            if topic not in subject:
-                reasons.append(f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}")
-        values = [r[claim.metric] or 0.0 for r in rounds]
-        spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
-        if spread > SPREAD:
-            reasons.append(
-                f"{name}: its rounds spread by {percent(spread)}: "
-                "quieten the machine, or use a longer --duration"
-            )
-    if interval is None:
+    result: Result, claim: Claim, subject: Sequence[str] = (), era: str = ""
+) -> tuple[str, list[str], list[Interval]]:
+    """The verdict by the rule of a claim, the reasons where there is none, and the intervals.
+
+    Of several ratios all must be reproduced, and any that is not settles it. `subject` names
+    what is studied and so no reason for doubt. Old arms stand in an outcome for today's.
+    """
+    reasons: list[str] = []
+    intervals: list[Interval] = []
+    if isinstance(claim, Outcome):
+        arms = {name: a for name, a in result.arms.items() if not name.endswith(THEN)}
+        if era:
+            old = {n.removesuffix(era): a for n, a in result.arms.items() if n.endswith(era)}
+            arms |= old
+        for name, each in arms.items():
+            reasons += _gates(name, each, subject)
+        verdict = claim.verdict(arms)
+        if verdict == INCONCLUSIVE:
+            reasons.append("what was seen decides neither way")
+        return INCONCLUSIVE if reasons else verdict, reasons, intervals
+    ratios, verdicts = ratios_of(claim, era), []
+    for ratio in ratios:
+        for name in (ratio.over, ratio.under):
+            reasons += _gates(name, result.arms[name], subject, ratio.metric)
+        if interval := add_ratio(result, ratio.over, ratio.under, ratio.metric):
+            intervals.append(interval)
+            verdicts.append(ratio.verdict(interval))
+    if len(verdicts) < len(ratios):
+        verdicts.append(INCONCLUSIVE)
         reasons.append("too few rounds for an interval: use --rounds 6 or more")
-    elif verdict == INCONCLUSIVE:
+    elif INCONCLUSIVE in verdicts and NOT_REPRODUCED not in verdicts:
         reasons.append("the interval decides neither way: more --rounds give a narrower one")
-    return INCONCLUSIVE if reasons else verdict, reasons, interval
+    verdict = NOT_REPRODUCED if NOT_REPRODUCED in verdicts else REPRODUCED
+    return INCONCLUSIVE if reasons else verdict, list(dict.fromkeys(reasons)), intervals
+
+
+def was_run(result: Result, claim: Claim, era: str) -> bool:
+    """Whether the arms of an era were run that a claim takes: both of a ratio, or any."""
+    if isinstance(claim, Outcome):
+        return any(name.endswith(era) for name in result.arms)
+    return all({r.over, r.under} <= set(result.arms) for r in ratios_of(claim, era))
+
+
+def _gates(name: str, arm: Json, subject: Sequence[str], metric: str = "") -> list[str]:
+    """Why the rounds of an arm should not be believed; their spread counts for a metric."""
+    rounds, reasons = arm["rounds"], []
+    for topic in dict.fromkeys(topic for r in rounds for topic in r["doubts"]):
+        found = [r["doubts"][topic] for r in rounds if topic in r["doubts"]]
+        if topic not in subject:
+            reasons.append(f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}")
+    values = [r[metric] or 0.0 for r in rounds] if metric else []
+    spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
+    if spread > SPREAD and "spread" not in subject:
+        reasons.append(
+            f"{name}: its rounds spread by {percent(spread)}: "
+            "quieten the machine, or use a longer --duration"
+        )
+    return reasons
 
 
 def explain(result: Result, cause: Cause) -> None:
@@ -866,9 +948,29 @@ def arm_table(arms: Mapping[str, Json]) -> Table:
         columns.append(
             ["RSS MB", *(three_digits(run.server["rss_bytes"] / 1e6) for run in runs.values())]
         )
-    room = WIDTH - 4 - sum(max(map(len, column)) + 2 for column in columns[1:])
+    for title in dict.fromkeys(title for a in arms.values() for title in a.get("columns", {})):
+        columns.append([title, *(a.get("columns", {}).get(title, "-") for a in arms.values())])
+    while True:
+        room = WIDTH - 4 - sum(max(map(len, column)) + 2 for column in columns[1:])
+        least = min(16, max(map(len, columns[0])))
+        if room >= least or len(columns) < 4:
+            break
+        standard = [n for n, column in enumerate(columns) if column[0] in ("RSS MB", "CPU µs/req")]
+        del columns[max(standard, default=-1)]  # what was asked for goes last
     columns[0] = [name[:room] for name in columns[0]]
-    return Table([list(row) for row in zip(*columns, strict=True)], "<>>>>>>")
+    return Table([list(row) for row in zip(*columns, strict=True)], "<" + ">" * len(columns))
+
+
+def curve_table(points: Sequence[Json]) -> Table:
+    """What a server did at each rate it was asked for, one unit for both response times."""
+    scale, unit = unit_of(point[key] for point in points for key in ("p50_s", "p99_s"))
+    rows = [["rate", "requests/s", f"p50 {unit}", f"p99 {unit}", "failed"]]
+    for point in points:
+        times = [point["p50_s"], point["p99_s"]]
+        cells = ["-" if v is None else three_digits(v / scale) for v in times]
+        rates = [three_digits(point[key]) for key in ("rate", "throughput")]
+        rows.append([*rates, *cells, str(point["failed"])])
+    return Table(rows, ">>>>>")
 
 
 def compare(runs: Sequence[Run], markdown: bool = False) -> str:
@@ -927,6 +1029,10 @@ def report_result(result: Result, markdown: bool = False) -> str:
         shown = [first["under"], first["over"]] if first else list(runs)[:4]
         bars = histogram_rows({name: runs[name].histograms["latency_s"] for name in shown})
         blocks += [arm_table(result.arms), notes, bars]
+    for name, arm in result.arms.items():
+        if arm.get("curve"):
+            blocks += [textwrap.wrap(f"{name}, in an open loop", width), curve_table(arm["curve"])]
+    blocks.append([wrapped("-", sentence, 2, width) for sentence in result.findings])
     blocks.append(_verdict_lines(result, width))
     title = wrapped(number, result.title, 4)
     if markdown:

@@ -4,14 +4,17 @@
 
 `ARMS` maps a name to (command, path) or (command, path, more), where `command` is what a
 reader would type, with {port} for the port, and `more` may hold fields of `loadgen.Load`
-(method, headers, body, keepalive …). Servers run in the experiment's folder, with the bin
-folder of this Python first on PATH, each under a guard that stops it when this process ends,
-however it ends.
+(method, headers, body, keepalive, rate …) and two of the harness's own: "beside" is another
+Load, which a second process puts on the same server meanwhile ({"path": "/work"}), and
+"generator" the command of another tool to load it with ("wrk -c{connections} {url}"). Servers
+run in the experiment's folder, with the bin folder of this Python first on PATH, each under a
+guard that stops it when this process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -19,18 +22,20 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's root
@@ -38,9 +43,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's
 import loadgen
 import summarize
 from loadgen import CannotRun, Load
-from summarize import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, Cause, Ratio, Result, Run
+from summarize import THEN, Cause, Json, Outcome, Ratio, Result, Run
 
-__all__ = ["Answer", "Answers", "Cause", "Ratio", "experiment"]
+__all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "experiment"]
 
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S = 3.0
@@ -48,7 +53,20 @@ PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
 
-Arms = Mapping[str, tuple[Any, ...]]
+
+class Arm(NamedTuple):
+    """A server, what to ask of it, and what else is special about its load."""
+
+    command: str
+    path: str
+    more: Mapping[str, Any] = {}
+
+
+Arms = Mapping[str, Arm]
+
+
+class Each(dict[str, Any]):
+    """What to expect of each arm, by name, where they do not all answer alike."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,25 @@ def stay_on(cores: Iterable[int]) -> None:
     """Keep this process on some cores, where the system can."""
     if CORES:
         os.sched_setaffinity(0, cores)
+
+
+def backlog(port: int) -> int | None:
+    """How many connections may wait to be accepted on a port, as the kernel has it in force.
+
+    It is the Send-Q of `ss -ltn`, asked for as that does (sock_diag(7)); None where there is
+    no such kernel.
+    """
+    dump, listening, by_family = 0x301, 1 << 10, 20
+    asked = struct.pack("=BBxxI", socket.AF_INET, socket.IPPROTO_TCP, listening)
+    asked += struct.pack("!H46x", port)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as kernel:
+            kernel.send(struct.pack("=IHHII", 16 + len(asked), by_family, dump, 1, 0) + asked)
+            found = kernel.recv(65536)
+    except (AttributeError, OSError):
+        return None
+    is_socket = struct.unpack_from("=H", found, 4)[0] == by_family
+    return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
 
 
 def free_port() -> int:
@@ -194,10 +231,10 @@ def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
     """The servers of all arms, started together, ready, and in the end stopped together."""
     started: dict[str, Server] = {}
     try:
-        for name, (command, *_) in arms.items():
-            started[name] = Server(name, command, folder)
-        for name, (_, path, *_) in arms.items():
-            started[name].wait_until_ready(path)
+        for name, arm in arms.items():
+            started[name] = Server(name, arm.command, folder)
+        for name, arm in arms.items():
+            started[name].wait_until_ready(arm.path)
         yield started
     finally:
         for server in started.values():
@@ -207,21 +244,80 @@ def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
             server.log.close()
 
 
+# ---- Load ----------------------------------------------------------------------------
+@contextmanager
+def beside(load: Load | None) -> Iterator[None]:
+    """Meanwhile put another load on, from a process of its own, and do not measure it."""
+    if load is None:
+        yield
+        return
+    code = f"import loadgen; from loadgen import Load; loadgen.run({load!r})"
+    path = {"PYTHONPATH": str(Path(loadgen.__file__).parent)}
+    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | path) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def generate(command: str, load: Load) -> Run:
+    """Load a server with another tool. The system says what CPU time that took, the tool the
+    rest, as summarize.py reads it.
+    """
+    whole_s = math.ceil(load.duration_s or 1)  # neither wrk nor ab knows half a second
+    argv = shlex.split(command.format(**asdict(load) | {"duration_s": whole_s}))
+    before, began = loadgen.Machine(load.pid), time.monotonic()
+    with tempfile.NamedTemporaryFile() as said:
+        try:
+            child = subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT)
+        except OSError as error:
+            raise CannotRun(f"{argv[0]} cannot be run ({error.strerror}): install it") from error
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        after, elapsed_s = loadgen.Machine(load.pid), time.monotonic() - began
+        if status:
+            last = Path(said.name).read_text(errors="replace").strip().splitlines()[-1:]
+            raise CannotRun(f"$ {shlex.join(argv)} failed: {' '.join(last)}")
+        run = summarize.read(Path(said.name))
+    if not isinstance(run, Run):
+        raise CannotRun(f"$ {shlex.join(argv)} printed no figures of one run")
+    client = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
+    client["in_flight"] = float(load.connections)  # as far as it says
+    server_cpu_s = after.server_cpu_s - before.server_cpu_s
+    return summarize.judged(
+        replace(
+            run,
+            name=load.name,
+            load=load.to_json() | {"client": argv[0]},
+            client=client | after.disturbances(before, elapsed_s),
+            server=after.memory() | {"cpu_s": server_cpu_s},
+            environment=loadgen.environment() | {"steal": after.steal(before)},
+        )
+    )
+
+
 # ---- An experiment -------------------------------------------------------------------
 @dataclass(kw_only=True)
 class Experiment:
     """The experiment of a script, from its dials to its verdict."""
 
     arms: Arms
-    claim: Ratio | Answers
+    claim: Ratio | Sequence[Ratio] | Outcome | Answers
     connections: int = 1
     quick_connections: int = 0
     expect: object = ""
     duration_s: float = 1.0
+    rounds: int = 6
+    full_rounds: int = 15
     causes: Sequence[Cause] = ()
     probes: Arms = field(default_factory=dict)
     then: Arms = field(default_factory=dict)
     subject: Sequence[str] = ()
+    ask_after: str = ""
+    log_counts: Mapping[str, str] = field(default_factory=dict)
+    shares: Sequence[float] = ()
+    columns: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
+    findings: Callable[[Mapping[str, Json]], Sequence[str]] = lambda arms: ()
 
     def prepare(self, script: Path, doc: str) -> None:
         """Read the script's docstring and the command line."""
@@ -229,20 +325,21 @@ class Experiment:
         title, fields = described(doc)
         self.options = options = _parser(script, title).parse_args()
         mode = "quick" if options.quick else "full" if options.full else "plain"
-        self.launches = 3 if options.full else 1
-        self.rounds = options.rounds or (15 if options.full else 6)
+        self.rounds = options.rounds or (self.full_rounds if options.full else self.rounds)
+        self.launches = min(3, self.rounds) if options.full else 1
         self.warmup_s = 0.1 if options.quick else 0.5
-        short_s = self.duration_s / 4 if options.quick else self.duration_s
         fewer = self.quick_connections if options.quick else 0
         self.base = Load(
             url="http://127.0.0.1/",
             connections=options.connections or fewer or self.connections,
-            duration_s=options.duration or short_s,
+            duration_s=options.duration or self.shortened(duration_s=self.duration_s)["duration_s"],
             client=options.client,
         )
         if options.then and not self.then:
             print(f"{script.name}: --then: nothing here runs on old versions", file=sys.stderr)
-        old = {f"{name}, then": arm for name, arm in self.then.items()}
+        self.arms = {name: Arm(*arm) for name, arm in self.arms.items()}
+        self.probes = {name: Arm(*arm) for name, arm in self.probes.items()}
+        old = {name + THEN: Arm(*arm) for name, arm in self.then.items()}
         self.everything = {**self.probes, **self.arms, **old}
         self.old = old if options.then else {}
         self.result = Result(
@@ -256,9 +353,32 @@ class Experiment:
             environment=loadgen.environment(sorted(dependencies(script) - CLIENT_PACKAGES)),
         )
 
-    def load(self, arm: tuple[Any, ...], server: Server) -> Load:
-        path, more = arm[1], arm[2] if len(arm) > 2 else {}
-        return replace(self.base, url=server.url + path, name=server.name, pid=server.pid, **more)
+    def shortened(self, **more: Any) -> Json:
+        """Fields of a load; with --quick a fourth of its duration and of its requests."""
+        if self.options.quick and more.get("duration_s"):
+            more["duration_s"] /= 4
+        if self.options.quick and more.get("requests"):
+            more["requests"] = max(more["requests"] // 4, 1)
+        return more
+
+    def load(self, arm: Arm, server: Server) -> Load:
+        """The load of an arm; one of so many requests ends with them."""
+        own: Json = {"duration_s": None} if arm.more.get("requests") else {}
+        own |= {key: v for key, v in arm.more.items() if key not in ("beside", "generator")}
+        about: Json = {"url": server.url + arm.path, "name": server.name, "pid": server.pid}
+        return replace(self.base, **self.shortened(**own), **about)
+
+    def put(self, arm: Arm, load: Load) -> Run:
+        """Load an arm once, in its own way."""
+        stay_on(cores_for(arm.command)[1])
+        other = None
+        if more := {"duration_s": 3600.0, **arm.more["beside"]} if "beside" in arm.more else {}:
+            url = load.url.removesuffix(arm.path) + more.pop("path")
+            other = Load(url=url, **more)
+        with beside(other):
+            if command := arm.more.get("generator"):
+                return generate(command, load)
+            return loadgen.run(load)
 
     def observe(self, claim: Answers) -> None:
         """Ask each probe once, one server at a time, and decide by what they answer."""
@@ -266,7 +386,7 @@ class Experiment:
         for then, probes in ((False, self.probes), (True, self.old)):
             answers = {}
             for name, arm in probes.items():
-                print(f"asking {name}: {arm[0]}"[:79], file=sys.stderr)
+                print(f"asking {name}: {arm.command}"[:79], file=sys.stderr)
                 with servers({name: arm}, self.folder) as started:
                     server = started[name]
                     answer = server.ask(self.load(arm, server))
@@ -274,28 +394,34 @@ class Experiment:
                         answer = replace(answer, text=server.last_error())
                 answers[name] = answer
                 result.evidence.append(
-                    {"arm": name, "then": then, "command": server.command, "path": arm[1],
+                    {"arm": name, "then": then, "command": server.command, "path": arm.path,
                      "status": answer.status, "answer": answer.text}
                 )  # fmt: skip
-            verdicts[then] = REPRODUCED if claim.holds(answers) else NOT_REPRODUCED
+            holds = claim.holds(answers)
+            verdicts[then] = summarize.REPRODUCED if holds else summarize.NOT_REPRODUCED
         result.rule, result.verdict = claim.rule, verdicts[False]
         result.then = verdicts[True] if self.old else ""
 
     def check(self, load: Load, server: Server) -> None:
         """Stop the experiment unless the arm answers as it should, before any timing."""
         answer, expect = server.ask(load), self.expect
+        if isinstance(expect, Each):
+            expect = expect[server.name.removesuffix(THEN)]
+        judge = loadgen.Expectation(load.expect)
+        judge.body(answer.text.encode())
         try:
             right = expect in answer.text if isinstance(expect, str) else expect == answer.json()
         except ValueError:
             right = False
-        if answer.status != 200 or not right:
-            what = f"answered {answer.status} {answer.text[:60]!r}, not 200 {expect!r}"
+        if judge.error(answer.status) or not right:
+            wanted = f"{load.expect or 200} {expect!r}"
+            what = f"answered {answer.status} {answer.text[:60]!r}, not {wanted}"
             raise CannotRun(server.said(what))
 
     def measure(self, arms: Arms) -> None:
-        """All rounds of all launches."""
+        """All rounds of all launches, and what is seen of each server beside them."""
         runs: dict[str, list[Run]] = {name: [] for name in arms}
-        commands: dict[str, str] = {}
+        about: dict[str, Json] = {name: {"path": arm.path} for name, arm in arms.items()}
         order, total = random.Random(self.options.seed), self.rounds * len(arms)
         form = "{desc}  {bar:20}  {remaining} left"
         with tqdm(total=total, disable=None, leave=False, bar_format=form) as bar:
@@ -303,7 +429,9 @@ class Experiment:
             def watch(name: str, number: int) -> None:
                 bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
                 bar.update()
-                stay_on(cores_for(arms[name][0])[1])
+
+            def put(load: Load) -> Run:
+                return self.put(arms[load.name], load)
 
             for launch in range(self.launches):
                 bar.set_description_str(f"starting {len(arms)} servers")
@@ -311,30 +439,65 @@ class Experiment:
                     loads = {name: self.load(arm, started[name]) for name, arm in arms.items()}
                     for name, load in loads.items():
                         self.check(load, started[name])
-                        commands[name] = started[name].command
                     bar.set_description_str("warming up")
-                    warm = {n: replace(x, duration_s=self.warmup_s) for n, x in loads.items()}
+                    warm = {
+                        name: replace(load, duration_s=self.warmup_s, requests=None)
+                        for name, load in loads.items()
+                    }
                     loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
                     share = (self.rounds + launch) // self.launches
-                    for name, more in loadgen.run_rounds(loads, order, share, watch).items():
+                    for name, more in loadgen.run_rounds(loads, order, share, watch, put).items():
                         runs[name] += more
+                        self.note(about[name], started[name])
+                    if launch == self.launches - 1:
+                        bar.set_description_str("open loops")
+                        for name, load in loads.items() if self.shares else ():
+                            rate = float(np.median([run.throughput for run in runs[name]]))
+                            about[name]["curve"] = self.curve(arms[name], load, rate)
         stay_on(CORES)
         asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
         self.result.load = self.base.to_json() | asked
-        for name, (command, path, *_) in arms.items():
-            about = {"command": commands[name], "path": path, "workers": workers(command)}
-            self.result.arms[name] = summarize.arm(runs[name], **about)
+        for name, arm in arms.items():
+            made = summarize.arm(runs[name], workers=workers(arm.command), **about[name])
+            made["columns"] = {title: text(made) for title, text in self.columns.items()}
+            self.result.arms[name] = made
+        self.result.findings = list(self.findings(self.result.arms))
 
-    def conclude(self, claim: Ratio) -> None:
+    def note(self, about: Json, server: Server) -> None:
+        """What else is to be known of a server at the end of a launch."""
+        about |= {"command": server.command, "backlog": backlog(server.port)}
+        if self.ask_after:
+            answer = server.ask(Load(url=server.url + self.ask_after))
+            try:
+                said = answer.json()
+            except ValueError:
+                said = answer.text
+            about.setdefault("said", []).append(said)
+        counts = about.setdefault("log", dict.fromkeys(self.log_counts, 0))
+        for what, pattern in self.log_counts.items():
+            counts[what] += sum(bool(re.search(pattern, line)) for line in server.output())
+
+    def curve(self, arm: Arm, load: Load, capacity: float) -> list[Json]:
+        """What becomes of an open loop at shares of the requests/s that a closed loop had."""
+        points = []
+        for share in self.shares:
+            rate = share * capacity
+            run = self.put(arm, replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
+            p50_s, p99_s = run.latency_s["p50"], run.latency_s["p99"]
+            points.append(
+                {"rate": rate, "throughput": run.throughput, "p50_s": p50_s, "p99_s": p99_s,
+                 "failed": run.failed, "requests": run.requests}
+            )  # fmt: skip
+        return points
+
+    def conclude(self, claim: Ratio | Sequence[Ratio] | Outcome) -> None:
         """Reach the verdict, for today's versions and for the old ones where they were run."""
         result = self.result
-        result.rule = claim.rule
+        result.rule = summarize.rule_of(claim)
         result.verdict, result.reasons, _ = summarize.decide(result, claim, self.subject)
-        names = f"{claim.over}, then", f"{claim.under}, then"
-        if all(name in result.arms for name in names):
-            old = replace(claim, over=names[0], under=names[1])
-            verdict, reasons, interval = summarize.decide(result, old, self.subject)
-            result.then = f"{verdict} {interval or ''} {'; '.join(reasons)}".strip()
+        if summarize.was_run(result, claim, THEN):
+            verdict, reasons, intervals = summarize.decide(result, claim, self.subject, THEN)
+            result.then = " ".join([verdict, *map(str, intervals), "; ".join(reasons)]).strip()
 
     def run(self) -> None:
         began = time.monotonic()
@@ -350,25 +513,33 @@ class Experiment:
         self.result.elapsed_s = time.monotonic() - began
 
 
-def experiment(arms: Arms, **dials: Any) -> None:
+def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     """Run the experiment of the script that calls this, print its verdict, and exit.
 
-    `claim` is a Ratio of two arms, or Answers of `probes`, which are asked once each.
-    `expect` is the JSON value, or a text in the body, that each arm must answer before any
-    timing. `then` names arms or probes again, with commands for the versions the claim was
-    made about. `causes` are what control arms show. `subject` names what is studied and so no
-    reason for doubt: "failures", "overflows". `quick_connections` are for --quick.
+    `claim` is a Ratio of two arms, or several, or an Outcome of all arms, or Answers of
+    `probes`, which are asked once each. `expect` is the JSON value, or a text in the body, that
+    each arm must answer before any timing; Each({name: value}) where arms differ. `then` names
+    arms or probes again, with commands for the versions the claim was made about. `causes` are
+    what control arms show. `subject` names what is studied and so no reason for doubt:
+    "failures", "overflows", "little", "spread" … `quick_connections` are for --quick.
+
+    What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
+    ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
+    sentences) say so. Each server is asked for the path `ask_after` at the end of a launch:
+    arm["said"]. The lines of its output are counted that match `log_counts`: arm["log"].
+    With `shares`, each arm is loaded at these shares of its own requests/s in an open loop:
+    arm["curve"].
     """
     main = sys.modules["__main__"]
     script = Path(str(main.__file__)).resolve()
-    made = Experiment(arms=arms, **dials)
+    made = Experiment(arms=arms, **dials)  # type: ignore[arg-type]  # prepare() makes them Arms
     made.prepare(script, main.__doc__ or "")
     options, result = made.options, made.result
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.list:
-            for name, (command, path, *_) in made.everything.items():
-                print(f"{name}\n    $ {command}\n    {path}")
+            for name, arm in made.everything.items():
+                print(f"{name}\n    $ {arm.command}\n    {arm.path}")
             sys.exit(0)
         if options.serve:
             serve(made.everything, options.serve, options.port, made.folder)
@@ -384,7 +555,7 @@ def experiment(arms: Arms, **dials: Any) -> None:
     except (CannotRun, OSError, summarize.Unreadable) as error:
         print(f"{script.name}: {error}", file=sys.stderr)
         sys.exit(1)
-    sys.exit(3 if result.verdict == INCONCLUSIVE else 0)
+    sys.exit(3 if result.verdict == summarize.INCONCLUSIVE else 0)
 
 
 def described(doc: str) -> tuple[str, dict[str, str]]:
@@ -405,8 +576,8 @@ def serve(arms: Arms, name: str, port: int, folder: Path) -> None:
     if name not in arms:
         print(f"--serve {name!r}: no such arm; there are {', '.join(arms)}", file=sys.stderr)
         sys.exit(2)
-    command = arms[name][0].format(port=port)
-    print(f"http://127.0.0.1:{port}{arms[name][1]}\n$ {command}", flush=True)
+    command = arms[name].command.format(port=port)
+    print(f"http://127.0.0.1:{port}{arms[name].path}\n$ {command}", flush=True)
     os.environ["PATH"] = PATH
     os.chdir(folder)
     os.execvp(shlex.split(command)[0], shlex.split(command))

@@ -171,7 +171,9 @@ CLAIM = Ratio("fast", "slow", reproduced="> 5", not_reproduced="< 2")
 
 def decided(fast, slow, claim=CLAIM, subject=()):
     """Verdict, reasons and interval of two arms, each given as its runs."""
-    return decide(a_result(arms={"fast": arm(fast), "slow": arm(slow)}), claim, subject)
+    result = a_result(arms={"fast": arm(fast), "slow": arm(slow)})
+    verdict, reasons, intervals = decide(result, claim, subject)
+    return verdict, reasons, intervals[0] if intervals else None
 
 
 def too_wide(text: str) -> list[str]:
