@@ -69,13 +69,21 @@ THEN = {name: (IN_2019 + command, path) for name, (command, path) in ARMS.items(
 if __name__ == "__main__":
     from harness import Answers, experiment
 
-    def holds(a) -> bool:
-        page, schema = a["FastAPI /docs"], a["FastAPI /openapi.json"]
+    def holds(answers) -> bool:
+        page, schema = answers["FastAPI /docs"], answers["FastAPI /openapi.json"]
         if not page.status == schema.status == 200:
             return False
         known = schema.json()
         fields = known["components"]["schemas"]["Observation"]["properties"]
         return "/openapi.json" in page.text and "/predict" in known["paths"] and "X" in fields
+
+    def causes(answers) -> list[str]:
+        if answers["Starlette /docs"].status == 200:
+            return ["Starlette, on which FastAPI stands, has the page, too"]
+        return [
+            "Starlette, on which FastAPI stands, has no such page: FastAPI adds it, and "
+            "takes its text from the routes and the types of their arguments"
+        ]
 
     experiment(
         {},
@@ -85,5 +93,6 @@ if __name__ == "__main__":
             rule="reproduced when FastAPI's /docs answers 200 and loads a schema that has "
             "the route and its field X, not when anything of that is missing",
             holds=holds,
+            causes=causes,
         ),
     )
