@@ -265,13 +265,18 @@ def beside(load: Load | None) -> Iterator[None]:
     if load is None:
         yield
         return
-    code = f"import loadgen; from loadgen import Load; loadgen.run({load!r})"
+    code = "import sys, loadgen; from loadgen import Load; print(flush=True); "
+    code += f"sys.exit(loadgen.run({load!r}).failed > 0)"
     path = {"PYTHONPATH": str(Path(loadgen.__file__).parent)}
-    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | path) as process:
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, env=os.environ | path, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # type: ignore[union-attr]  # it is about to send
         try:
             yield
         finally:
             process.terminate()
+    if process.returncode > 0:
+        raise CannotRun(f"the load beside failed: look at what {load.url} answers")
 
 
 def generate(command: str, load: Load) -> Run:
@@ -480,7 +485,9 @@ class Experiment:
                             about[name]["curve"] = self.curve(arms[name], load, rate)
         stay_on(CORES)
         asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
-        self.result.load = self.base.to_json() | asked
+        first, *others = (load.to_json() for load in loads.values())
+        alike = {key: v for key, v in first.items() if all(o[key] == v for o in others)}
+        self.result.load = self.base.to_json() | alike | asked
         for name, arm in arms.items():
             made = summarize.arm(runs[name], workers=workers(arm.command), **about[name])
             made["columns"] = {title: text(made) for title, text in self.columns.items()}
