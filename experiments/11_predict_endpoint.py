@@ -65,7 +65,7 @@ POST = {
     "body": json.dumps({"X": ROWS}).encode(),
 }
 NEW = POST | {"keepalive": False}
-WAITS = POST | {"think_s": (0.05, 0.2)}
+WAITS = POST | {"think_s": (0.05, 0.2), "warmup_s": 0.2}  # in which users connect
 UVICORN = "uvicorn 11_predict_endpoint:app --no-access-log --port {port}"
 GUNICORN = "gunicorn -b 127.0.0.1:{port} 11_predict_endpoint:flask_app"
 SLOW = "env MODEL_S=0.005 "
