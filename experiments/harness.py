@@ -85,10 +85,24 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """A claim about behaviour: `holds` is asked once with the Answer of each probe by name."""
+    """A claim about behaviour: `holds` is asked once with the Answer of each probe by name,
+    and `causes` for the sentences that follow from what today's probes answered.
+    """
 
     rule: str
     holds: Callable[[Mapping[str, Answer]], bool]
+    causes: Callable[[Mapping[str, Answer]], Sequence[str]] = lambda answers: ()
+
+    def verdict(self, answers: Mapping[str, Answer]) -> str:
+        return summarize.REPRODUCED if self.holds(answers) else summarize.NOT_REPRODUCED
+
+
+def spaced(text: str) -> str:
+    """JSON with spaces where a line may break; any other text as it is."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 # ---- Servers -------------------------------------------------------------------------
@@ -258,9 +272,9 @@ class Server:
         tail = "".join(f"\n    {line}" for line in self.output()[-8:])
         return f"server of arm {self.name!r} {what}: $ {self.command}{tail}"
 
-    def last_error(self) -> str:
-        """The last line of its output that names an exception."""
-        errors = [x for x in self.output() if re.match(r"[\w.]*(Error|Exception)\b", x)]
+    def last_error(self, since: int) -> str:
+        """The last line of its output, from line `since` on, that names an exception."""
+        errors = [x for x in self.output()[since:] if re.match(r"[\w.]*(Error|Exception)\b", x)]
         return errors[-1] if errors else ""
 
 
@@ -289,13 +303,18 @@ def beside(load: Load | None) -> Iterator[None]:
     if load is None:
         yield
         return
-    code = f"import loadgen; from loadgen import Load; loadgen.run({load!r})"
+    code = "import sys, loadgen; from loadgen import Load; print(flush=True); "
+    code += f"sys.exit(loadgen.run({load!r}).failed > 0)"
     path = {"PYTHONPATH": str(Path(loadgen.__file__).parent)}
-    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | path) as process:
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, env=os.environ | path, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # type: ignore[union-attr]  # it is about to send
         try:
             yield
         finally:
             process.terminate()
+    if process.returncode > 0:
+        raise CannotRun(f"the load beside failed: look at what {load.url} answers")
 
 
 def generate(command: str, load: Load) -> Run:
@@ -442,28 +461,38 @@ class Experiment:
         run.server["replaced"] = len(there - server.known)
         return run
 
-    def observe(self, claim: Answers) -> None:
-        """Ask each probe once, one server at a time, and decide by what they answer."""
-        result, verdicts = self.result, {}
-        for then, probes in ((False, self.probes), (True, self.old)):
-            answers = {}
-            for name, arm in probes.items():
-                print(f"asking {name}: {arm.command}"[:79], file=sys.stderr)
-                with servers({name: arm}, self.folder) as started:
-                    server = started[name]
+    def asked(self, probes: Arms) -> Iterator[tuple[str, str, Answer]]:
+        """Ask each probe once: name, command and Answer. Those of one command share a server."""
+        for command in dict.fromkeys(arm.command for arm in probes.values()):
+            print(f"asking $ {command}"[:79], file=sys.stderr)
+            alike = {name: arm for name, arm in probes.items() if arm.command == command}
+            with servers(dict([next(iter(alike.items()))]), self.folder) as started:
+                (server,) = started.values()
+                for name, arm in alike.items():
+                    said = len(server.output())
                     answer = server.ask(self.load(arm, server))
                     if answer.status >= 500:
-                        answer = replace(answer, text=server.last_error())
-                answers[name] = answer
+                        answer = replace(answer, text=server.last_error(said))
+                    yield name, server.command, answer
+
+    def observe(self, claim: Answers) -> None:
+        """Decide by what the probes answer, those of today and, where asked for, the old ones."""
+        result = self.result
+        result.rule = claim.rule
+        for era, probes in (("", self.probes), (THEN, self.old)):
+            answers = {}
+            for name, command, answer in self.asked(probes):
+                answers[name.removesuffix(THEN)] = answer
                 result.evidence.append(
-                    {"arm": name, "then": then, "command": server.command, "path": arm.path,
-                     "versions": versions(arm.command, self.packages, self.folder),
-                     "status": answer.status, "answer": answer.text}
+                    {"arm": name, "then": bool(era), "command": command, "path": probes[name].path,
+                     "versions": versions(probes[name].command, self.packages, self.folder),
+                     "status": answer.status, "answer": spaced(answer.text)}
                 )  # fmt: skip
-            holds = claim.holds(answers)
-            verdicts[then] = summarize.REPRODUCED if holds else summarize.NOT_REPRODUCED
-        result.rule, result.verdict = claim.rule, verdicts[False]
-        result.then = verdicts[True] if self.old else ""
+            if not era:
+                result.verdict = claim.verdict(answers)
+                result.cause += claim.causes(answers)
+            elif probes:
+                result.then = claim.verdict(answers)
 
     def checked(self, load: Load, server: Server) -> Load:
         """The load of an arm that answers as it should, to expect that of every answer.
@@ -540,7 +569,9 @@ class Experiment:
         asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
         for arm in arms.values():
             arm["columns"] = {title: text(arm) for title, text in self.columns.items()}
-        self.result.load = self.base.to_json() | asked
+        first, *others = (arm["run"].load for arm in arms.values())
+        alike = {key: v for key, v in first.items() if all(o.get(key) == v for o in others)}
+        self.result.load = self.base.to_json() | alike | asked
         self.result.arms = arms
         self.result.findings = list(self.findings(arms))
         steal = max(arm["run"].environment["steal"] for arm in arms.values())
