@@ -50,6 +50,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; --help shows how\n")
 
 
+class NoDuration(argparse.ArgumentTypeError, ValueError):
+    """A text that is no duration; the message says how to write one."""
+
+
 class Unreadable(Exception):
     """An input that is not what it should be; the message is one line for the reader."""
 
@@ -128,14 +132,21 @@ class Histogram:
         lo, hi = self.hdr.min_value / 1e9, self.hdr.max_value / 1e9
         return dict(zip(keys, [lo, mean / 1e9, spread / 1e9, *percentiles, hi], strict=True))
 
-    def percentile_s(self, percentile: float) -> float | None:
-        """The value in seconds that `percentile` % of the samples do not exceed, or None."""
-        if self.count * (100 - percentile) / 100 < SAMPLES_BEYOND - 1e-9:
+    def percentile_s(self, percentile: float, beyond: int = SAMPLES_BEYOND) -> float | None:
+        """The value in seconds that `percentile` % of the samples do not exceed; None where
+        fewer than `beyond` samples lie beyond it, or there are none at all.
+        """
+        if not self.count or self.count * (100 - percentile) / 100 < beyond - 1e-9:
             return None
         rank = max(1, math.ceil(self.count * percentile / 100 - 1e-9))
         slot = int(np.searchsorted(np.cumsum(self.counts), rank))
         lowest, width = _layout(len(self.counts))
         return min(float(lowest[slot] + width[slot] - 1), float(self.hdr.max_value)) / 1e9
+
+    def above(self, value_s: float) -> int:
+        """How many samples exceed `value_s`, to the histogram's three digits."""
+        lowest, _ = _layout(len(self.counts))
+        return int(self.counts[np.searchsorted(lowest, value_s * 1e9, "right") :].sum())
 
     def between(self, edges_s: Sequence[float]) -> list[int]:
         """How many samples lie from each edge to the next, the outermost ones included."""
@@ -210,7 +221,8 @@ class Run(Record):
     `requests` = `ok` + `failed` + `unfinished`, always. `latency_s` counts from the moment
     a request was due, `service_s` from its sending, `send_lag_s` is the difference; all
     three are of the `ok` ones. `histograms` holds the same three and that of the failures,
-    `failed_s`, in ns.
+    `failed_s`, in ns. `targets` has figures for each of several, `slo` what was asked of the
+    run, what of it is broken, and the highest rate that kept it, if `curve` searched for one.
     """
 
     name: str
@@ -230,6 +242,9 @@ class Run(Record):
     validity: Json = field(default_factory=dict)
     environment: Json = field(default_factory=dict)
     interrupted: bool = False
+    targets: list[Json] = field(default_factory=list)
+    curve: list[Json] = field(default_factory=list)
+    slo: Json = field(default_factory=dict)
 
     FORMAT = "loadgen-run/1"
 
@@ -648,24 +663,39 @@ def explain(result: Result, cause: Cause) -> None:
 
 CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
+SENT_SHARE, LOOP_LAG_S, RESOLUTION = 0.98, 0.1, 3
 
 
 def doubts(run: Run) -> dict[str, str]:
     """Why a run should not be believed: for each topic a sentence with the remedy."""
-    client, slots = run.client, min(run.load["connections"], run.load["requests"] or math.inf)
+    client, load = run.client, run.load
+    slots = min(load["connections"], load["requests"] or math.inf)
+    closed = not load.get("rate") and not load.get("think_s")
     kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
     failing = run.failed > FAILED_SHARE * run.requests
     neighbour = client["neighbour_busy"] if run.server else 0.0
+    sent = client["sent"] / max(client["planned"], 1) if load.get("rate") else 1.0
+    lag_s = run.histograms["send_lag_s"].percentile_s(50) or 0.0
+    p50_s = run.histograms["latency_s"].percentile_s(50) or math.inf
     found = {
         "client": (client["busy"] > CLIENT_BUSY,
             f"the client used {percent(client['busy'])} of a core, so it was measured too: use "
             "fewer connections, or give it a core of its own"),
+        "sent": (sent < SENT_SHARE,
+            f"only {percent(sent)} of what was planned could be sent: use more connections (-c) "
+            "or a lower rate (-q)"),
         "failures": (failing,
             f"{run.failed} of {run.requests} requests failed ({kinds}): look at what the server "
             "itself says"),
-        "little": (not failing and abs(client["in_flight"] / slots - 1) > LITTLE,
+        "little": (closed and not failing and abs(client["in_flight"] / slots - 1) > LITTLE,
             f"{client['in_flight']:.1f} of {slots} connections were busy on average (Little's "
             "law): the client could not keep up, use fewer"),
+        "lag": (client["loop_lag_s"] > LOOP_LAG_S,
+            f"the client itself stood still for up to {duration(client['loop_lag_s'])}: close "
+            "what else runs; in an open loop that is in the response times and in the send lag"),
+        "resolution": (not closed and p50_s < RESOLUTION * lag_s,
+            f"the p50 of {duration(p50_s)} is under the resolution: it is below three times the "
+            f"send lag of {duration(lag_s)}, so read the service time, or use -c without -q"),
         "overflows": (client["listen_overflows"] > 0,
             f"a listen queue overflowed {client['listen_overflows']} times: raise the server's "
             "backlog, or open fewer connections at once"),
@@ -680,21 +710,128 @@ def doubts(run: Run) -> dict[str, str]:
 
 def judged(run: Run) -> Run:
     """The same run with what a request cost both sides, and with its validity."""
+    processes = {id(run.client): run.load.get("processes", 1)}
     for account in (run.client, run.server or {"cpu_s": 0.0}):
         account["cpu_us_per_request"] = account["cpu_s"] / max(run.requests, 1) * 1e6
-        account["busy"] = account["cpu_s"] / max(run.elapsed_s, 1e-9)
-    reasons = list(doubts(run).values())
+        shared = account["cpu_s"] / processes.get(id(account), 1)
+        account["busy"] = shared / max(run.elapsed_s, 1e-9)
+    found = doubts(run)
+    reasons = list(found.values())
     if run.interrupted:
         reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
     if not run.ok:
         reasons.insert(0, "no request was answered as expected: look at its statuses and errors")
-    verdict = "SUSPECT" if reasons else "VALID"
-    run.validity = {"verdict": verdict if run.ok else "INVALID", "reasons": reasons}
+    invalid = not run.ok or "sent" in found
+    verdict = "INVALID" if invalid else "SUSPECT" if reasons else "VALID"
+    run.validity = {"verdict": verdict, "reasons": reasons}
     return run
+
+
+# ---- Objectives ----------------------------------------------------------------------
+KEPT_UP = 0.95  # of the planned rate: below that, the queue grows for as long as it lasts
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One thing that a run must keep, such as p99 < 50 ms or failed < 0.1 %."""
+
+    metric: str
+    percentile: float | None  # of latency, where it is one
+    above: bool  # whether the figure must be above the limit, and not below
+    limit: float  # s, requests/s or a share
+
+    @property
+    def is_time(self) -> bool:
+        return self.metric not in ("failed", "throughput")
+
+    def broken(self, run: Run) -> bool:
+        """Whether `run` breaks it. p99 < T is broken by more than 1 % of answers above T."""
+        if self.percentile is not None and not self.above:
+            allowed = run.ok * (100 - self.percentile) / 100
+            return not run.ok or run.histograms["latency_s"].above(self.limit) > allowed + 1e-9
+        value = self.value(run)
+        return value is None or (value <= self.limit if self.above else value >= self.limit)
+
+    def value(self, run: Run) -> float | None:
+        if self.metric == "failed":
+            return run.failed / run.requests if run.requests else None
+        if self.metric == "throughput":
+            return run.throughput
+        if self.percentile is not None:
+            return run.histograms["latency_s"].percentile_s(self.percentile, beyond=0)
+        return run.latency_s[self.metric]
+
+    def text(self, value: float | None) -> str:
+        if value is None:
+            return "-"
+        if self.metric == "failed":
+            return f"{three_digits(100 * value)} %"
+        return duration(value) if self.is_time else f"{three_digits(value)}/s"
+
+
+def objectives(text: str) -> list[Objective]:
+    """Read "p99<50ms,failed<0.1%,throughput>200/s"; also mean, max, min and any percentile.
+
+    Raises ValueError for anything else.
+    """
+    found = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        match = re.fullmatch(
+            r"(failed|throughput|mean|max|min|p(\d+(?:\.\d+)?))\s*([<>])\s*(.+)", part
+        )
+        if not match or (match[2] and not 0 < float(match[2]) < 100):
+            raise ValueError(f"{part!r} is no objective: write p99<50ms, failed<0.1% or mean<10ms")
+        metric, percentile, sign, limit = match.groups()
+        unit = {"failed": "%", "throughput": "/s"}.get(metric)
+        if unit and not re.fullmatch(r"\d+(\.\d+)?", limit.removesuffix(unit)):
+            raise ValueError(f"{part!r} is no objective: write {metric}{sign}1{unit}")
+        value = float(limit.removesuffix(unit)) if unit else seconds(limit)
+        value = value / 100 if metric == "failed" else value
+        found.append(
+            Objective(metric, float(percentile) if percentile else None, sign == ">", value)
+        )
+    return found
+
+
+def broken(run: Run, objectives: Sequence[Objective]) -> list[str]:
+    """A sentence for each objective that `run` breaks; also when it falls behind its plan."""
+    found = [
+        f"{o.metric} is {o.text(o.value(run))}, not {'above' if o.above else 'below'} "
+        f"{o.text(o.limit)}"
+        for o in objectives
+        if o.broken(run)
+    ]
+    rate, asked_s = run.load.get("rate"), run.load.get("duration_s")
+    if rate and asked_s and run.ok and run.throughput < KEPT_UP * run.client["planned"] / asked_s:
+        found.append(f"it answered {three_digits(run.throughput)}/s of {rate:g}/s: it falls behind")
+    return found
+
+
+def point(run: Run) -> Json:
+    """A run as a point of the curve of rate against response time."""
+    figures = {"p50_s": run.latency_s["p50"], "p99_s": run.latency_s["p99"]}
+    counts = {"throughput": run.throughput, "failed": run.failed, "requests": run.requests}
+    return {"rate": run.load["rate"], **counts, **figures}
+
+
+def point_line(point: Json) -> str:
+    """A point of the curve in one line, as a search goes on."""
+    times = f"p50 {duration(point['p50_s'])}, p99 {duration(point['p99_s'])}"
+    word = "kept" if point["kept"] else "broken"
+    return f"{point['rate']:>8.5g}/s  {times}, {point['failed']} failed: {word}"
 
 
 # ---- Text ----------------------------------------------------------------------------
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def seconds(text: str) -> float:
+    """Seconds of "10s", "1m30s", "500ms" or "0.5". Raises NoDuration."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|us|h|m|s|$)", text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise NoDuration(f"{text!r} is no duration: write 10s, 1m30s or 500ms")
+    unit_s = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 1e-3, "us": 1e-6}
+    return float(sum(float(number) * unit_s[unit] for number, unit in parts))
 
 
 def percent(share: float) -> str:

@@ -482,7 +482,7 @@ class Experiment:
         points = []
         for share in self.shares:
             rate = share * capacity
-            run = self.put(arm, replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
+            run = self.put(arm, replace(load, rate=rate, requests=None))
             p50_s, p99_s = run.latency_s["p50"], run.latency_s["p99"]
             points.append(
                 {"rate": rate, "throughput": run.throughput, "p50_s": p50_s, "p99_s": p99_s,
@@ -603,7 +603,7 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--full", action="store_true", help="15 rounds, each server launched three times")
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--rounds", type=loadgen.count, metavar="N")
-    add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
+    add("--duration", type=summarize.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
