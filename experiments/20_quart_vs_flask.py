@@ -56,7 +56,9 @@ def flask_wait() -> str:
 
 
 UVICORN = "uvicorn 20_quart_vs_flask:{app} --no-access-log --port {{port}}"
-GUNICORN = "gunicorn --threads {threads} -b 127.0.0.1:{{port}} 20_quart_vs_flask:flask_app"
+GUNICORN = (
+    "gunicorn --threads {threads} -b 127.0.0.1:{{port}} 20_quart_vs_flask:flask_app"
+)
 HELLO = {"connections": 32}
 ARMS = {
     "Quart hello": (UVICORN.format(app="app"), "/", HELLO),
