@@ -59,15 +59,15 @@ def most_at_once() -> str:
     return str(most)
 
 
-UVICORN = "uvicorn 16_wsgi_to_asgi_concurrency:{app} --no-access-log --port {{port}}"
+UVICORN = "uvicorn --no-access-log --port {port} 16_wsgi_to_asgi_concurrency"
 GUNICORN = "gunicorn -b 127.0.0.1:{port} 16_wsgi_to_asgi_concurrency:flask_app"
 NEW = {"keepalive": False}
 ARMS = {
     "sync": (GUNICORN, "/", NEW),
-    "WsgiToAsgi": (UVICORN.format(app="asgiref_app"), "/", NEW),
-    "a2wsgi": (UVICORN.format(app="a2wsgi_app"), "/", NEW),
-    "a2wsgi, 40 threads": (UVICORN.format(app="a2wsgi_40_app"), "/", NEW),
-    "Starlette": (UVICORN.format(app="starlette_app"), "/", NEW),
+    "WsgiToAsgi": (f"{UVICORN}:asgiref_app", "/", NEW),
+    "a2wsgi": (f"{UVICORN}:a2wsgi_app", "/", NEW),
+    "a2wsgi, 40 threads": (f"{UVICORN}:a2wsgi_40_app", "/", NEW),
+    "Starlette": (f"{UVICORN}:starlette_app", "/", NEW),
     "gthread 40": (f"{GUNICORN} --threads 40", "/", NEW),
 }
 IN_2025 = (
@@ -95,17 +95,17 @@ if __name__ == "__main__":
                 "a2wsgi, 40 threads",
                 "WsgiToAsgi",
                 when="> 3",
-                then="the same app on the same server through an adapter with 40 threads is "
-                "{ratio}: WsgiToAsgi runs all views of a process in one thread",
-                otherwise="an adapter with 40 threads is only {ratio}, so threads are not "
-                "all of it",
+                then="the same app on the same server, through an adapter with 40 "
+                "threads, is {ratio}: WsgiToAsgi runs all views of a process in one",
+                otherwise="an adapter with 40 threads is only {ratio}, so the threads "
+                "are not all of it",
             ),
             Cause(
                 "gthread 40",
                 "a2wsgi, 40 threads",
                 when="inside 0.8 to 1.25",
-                then="gunicorn with 40 threads and no async anywhere is {ratio} of that: it "
-                "is the threads that count",
+                then="gunicorn with 40 threads, and no async anywhere, is {ratio} of "
+                "that: it is the threads that count",
                 otherwise="gunicorn with 40 threads is {ratio} of that",
             ),
         ],
