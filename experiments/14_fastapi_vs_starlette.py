@@ -121,7 +121,7 @@ if __name__ == "__main__":
                 when="> 1.05",
                 then="Starlette's endpoint in the FastAPI app is {ratio} of FastAPI's "
                 "own: a part goes into finding arguments and checking the answer",
-                otherwise="Starlette's endpoint in the FastAPI app is {ratio} of its own",
+                otherwise="put in the FastAPI app, Starlette's endpoint is {ratio}",
             ),
             Cause(
                 "Starlette",

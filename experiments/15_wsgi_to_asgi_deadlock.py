@@ -81,13 +81,14 @@ ERRORS = (
     "CurrentThreadExecutor already quit or is broken",
     "Single thread executor already being used, would deadlock",
 )
-NOISE = "client failures lag little neighbour resolution sent spread steal"
+NOISE = "client failures lag little neighbour overflows resolution sent spread steal"
 
 if __name__ == "__main__":
     from harness import Cause, Outcome, experiment
 
     def bad_rounds(arm):
-        return sum("500" in r["statuses"] or "timeout" in r["errors"] for r in arm["rounds"])
+        rounds = arm["rounds"]
+        return sum("500" in r["statuses"] or "timeout" in r["errors"] for r in rounds)
 
     def any_bad(arms):
         return any(bad_rounds(arms[name]) for name in ADAPTED)
@@ -105,6 +106,8 @@ if __name__ == "__main__":
         for text in ERRORS:
             if said := [name for name, arm in arms.items() if arm["log"][text]]:
                 yield f'"{text}", said the server of: {"; ".join(said)}'
+        if any("timeout" in arm["run"].errors for arm in arms.values()):
+            yield "what timed out waits for ever, for a thread that takes no more work"
 
     experiment(
         ARMS,
