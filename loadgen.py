@@ -61,6 +61,7 @@ CHECKPOINT_S = 5.0  # how often the record is saved while it grows
 TICK_S = 0.1  # how often samples are folded and time-outs looked for
 DIRECT_BYTES = 2048  # a request of this size always fits an empty send buffer
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.01, 1.0  # between attempts of a connection refused
+SAMPLES = (".csv", ".ndjson")  # as hey's and as vegeta's
 FIRST_RATE, SLOWEST_RATE, CLOSE_ENOUGH, MOST_STEPS = 100.0, 0.5, 1.05, 60  # of --find-max
 STEP_S = 3.0  # each of its rates is tried for so long
 REMEDIES = {
@@ -76,7 +77,7 @@ class CannotRun(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user ended the rounds; its one argument is {name: runs} of those that are whole."""
+    """The user ended the rounds; its argument is {name: runs} of those that are whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +140,8 @@ class Load:
             raise ValueError(f"arrivals is {self.arrivals!r}: it must be constant or poisson")
         if self.client not in ("wire", "aiohttp"):
             raise ValueError(f"client is {self.client!r}: it must be wire or aiohttp")
+        if self.samples and (self.processes > 1 or Path(self.samples).suffix not in SAMPLES):
+            raise ValueError(f"samples in {self.samples}: a .csv or .ndjson file, of one process")
         if self.think_s and self.rate:
             raise ValueError(
                 "think_s is for a closed loop: with a rate, the rate says when to send"
@@ -1383,7 +1386,7 @@ def find_max(load: Load, objectives: Sequence[Objective], watch: Callable[[Json]
     under 5 %; then the answer must hold once more, and the rate just above it break once
     more. `watch(point)` is told of each rate that was tried. Returns the run that confirmed
     the answer, with all points as its `curve` and the answer as `max_rate` in its `slo`; where no
-    rate is kept, the last that was tried. Raises Interrupted.
+    rate is kept, the last that was tried; and so where the user interrupts the search.
     """
     curve: list[Json] = []
     held: dict[float, Run] = {}
@@ -1398,7 +1401,7 @@ def find_max(load: Load, objectives: Sequence[Objective], watch: Callable[[Json]
         nonlocal tried
         tried = run(replace(base, rate=rate))
         if tried.interrupted:
-            raise Interrupted(curve)
+            raise Interrupted
         kept = not summarize.broken(tried, objectives)
         curve.append(summarize.point(tried) | {"kept": kept})
         watch(curve[-1])
@@ -1407,20 +1410,22 @@ def find_max(load: Load, objectives: Sequence[Objective], watch: Callable[[Json]
         return kept
 
     low, high, rate = 0.0, math.inf, load.rate or FIRST_RATE
-    while rate >= SLOWEST_RATE and len(curve) < MOST_STEPS:
-        if keeps(rate):
-            low = rate
-        else:
-            high = rate
-        if low and high <= low * CLOSE_ENOUGH:  # once more, on both sides
-            if not keeps(low):
-                low, high = max((rate for rate in held if rate < low), default=0.0), low
-            elif keeps(high):
-                low, high = high, math.inf
+    with suppress(Interrupted):
+        while rate >= SLOWEST_RATE and len(curve) < MOST_STEPS:
+            if keeps(rate):
+                low = rate
             else:
-                break
-        rate = 2 * low if high == math.inf else math.sqrt(low * high) if low else high / 4
-    answer = held.get(low) or cast(Run, tried)
+                high = rate
+            if low and high <= low * CLOSE_ENOUGH:  # once more, on both sides
+                if not keeps(low):
+                    low, high = max((rate for rate in held if rate < low), default=0.0), low
+                elif keeps(high):
+                    low, high = high, math.inf
+                else:
+                    break
+            rate = 2 * low if high == math.inf else math.sqrt(low * high) if low else high / 4
+    last = cast(Run, tried)
+    answer = last if last.interrupted else held.get(low, last)
     answer.curve, answer.slo["max_rate"] = curve, low or None
     return answer
 
@@ -1617,11 +1622,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("name a URL, such as http://127.0.0.1:8000/, or --targets FILE")
     if options.find_max and not options.slo:
         parser.error('--find-max needs an objective to keep: --slo "p99<50ms,failed<0.1%"')
-    if len(options.urls) > 1 and (options.targets_file or options.slo):
-        parser.error("--targets, --slo and --find-max are for one URL")
+    if options.find_max and options.requests:
+        parser.error("--find-max tries each rate for a time: -z, not -n")
+    if len(options.urls) > 1 and (options.targets_file or options.slo or options.samples):
+        parser.error("--targets, --slo, --find-max and --samples are for one URL")
     try:
         loads = [_load(options, url) for url in options.urls or [""]]
         objectives = summarize.objectives(options.slo or "")
+        if options.samples:
+            Path(options.samples).touch()  # so that it is an error now if it cannot be
     except (ValueError, OSError) as error:
         parser.error(str(error))
     try:
@@ -1638,7 +1647,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     if isinstance(record, Result):
-        return 130 if record.reasons else 0
+        ran = min(len(arm["rounds"]) for arm in record.arms.values())
+        return 130 if ran < options.rounds else 0
     if record.interrupted or not record.statuses:
         return 130 if record.interrupted else 1
     return 3 if record.slo.get("broken") else 0
@@ -1700,7 +1710,7 @@ def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) ->
         environment=environment(),
     )
     for name in others:
-        summarize.add_ratio(result, name, first)
+        summarize.weigh(result, name, first)
     return result
 
 
