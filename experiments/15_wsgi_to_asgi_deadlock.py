@@ -64,7 +64,7 @@ ARMS = {
     "a2wsgi": (UVICORN.replace(":app", ":a2wsgi_app"), "/", ONE),
     "400/s": (f"{WORKERS} -w 2", "/", TWO | {"rate": 400}),
     "400/s at random": (f"{WORKERS} -w 2", "/", AT_RANDOM | {"rate": 400}),
-    "1000/s, better": (f"{WORKERS} -w 5 {BETTER}", "/", TWO | {"rate": 1000}),
+    "1000/s better": (f"{WORKERS} -w 5 {BETTER}", "/", TWO | {"rate": 1000}),
 }
 IN_2025 = (
     "uv run --isolated --no-project --python 3.11 --with flask==3.0.2 "
@@ -76,7 +76,7 @@ THEN = {
     for name, (command, *more) in ARMS.items()
     if name in ("WsgiToAsgi", "no length", "reconnecting", "a2wsgi", "400/s")
 }
-ADAPTED = ("WsgiToAsgi", "400/s", "400/s at random", "1000/s, better")
+ADAPTED = ("WsgiToAsgi", "400/s", "400/s at random", "1000/s better")
 ERRORS = (
     "CurrentThreadExecutor already quit or is broken",
     "Single thread executor already being used, would deadlock",
