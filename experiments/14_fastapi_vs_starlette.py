@@ -96,8 +96,8 @@ THEN = {
 if __name__ == "__main__":
     from harness import Cause, Each, Ratio, experiment
 
-    hello = {"message": "hello"}
-    answers = {"/": hello, "/by_hand": hello, "/predict": {"y": [6.5, 6.5]}}
+    greeting = {"message": "hello"}
+    answers = {"/": greeting, "/by_hand": greeting, "/predict": {"y": [6.5, 6.5]}}
     experiment(
         ARMS,
         connections=16,

@@ -12,11 +12,11 @@ Claim      Flask on Uvicorn workers, through asgiref's WsgiToAsgi, gets some of 
 Source     github.com/agusmakmun/flask-django-quart-fastapi-performance-test-comparison,
            April 2025 (no figures of its own)
 Expect     A view that sleeps 0.1 s holds a thread, whoever calls it, so the ceiling is
-           min(threads, 20 clients) / 0.1 s. WsgiToAsgi has one thread a process: 10
+           min(threads, 16 clients) / 0.1 s. WsgiToAsgi has one thread a process: 10
            requests/s, as gunicorn's sync worker; a2wsgi has 10: 100; a2wsgi told to
-           have 40, Starlette's middleware and gthread have 40: 200.
+           have 40, Starlette's middleware and gthread have 40: 160.
 Run        python experiments/16_wsgi_to_asgi_concurrency.py [--then]
-Not shown  More clients than 40, and WsgiToAsgi on connections that are kept alive
+Not shown  More than 40 clients, and WsgiToAsgi on connections that are kept alive
            (experiment 15): here every request opens one.
 """
 
@@ -82,10 +82,10 @@ if __name__ == "__main__":
 
     experiment(
         ARMS,
-        connections=20,
-        quick_connections=8,
+        connections=16,
+        quick_connections=6,
         expect="slept",
-        duration_s=0.4,
+        duration_s=0.3,
         then=THEN,
         ask_after="/most",
         columns={"at once": lambda arm: f"{max(arm['said'])}"},

@@ -87,7 +87,7 @@ if __name__ == "__main__":
         connections=100,
         quick_connections=32,
         expect=Each({name: answers[arm[1]] for name, arm in ARMS.items()}),
-        duration_s=0.7,
+        duration_s=0.5,
         then=THEN,
         claim=[
             Ratio("Quart hello", "Flask hello", "> 1.2", "< 1.05"),
