@@ -1032,7 +1032,7 @@ class Machine:
             if server_pid:
                 root = psutil.Process(server_pid)
                 self.tree = [root, *root.children(recursive=True)]
-        self.server_cpu_s = sum(map(cpu_s, self.tree))
+        self.server_cpu_s = sum(cpu_s(process, reaped=True) for process in self.tree)
         me = psutil.Process()  # and with me what I started, such as a load beside this one
         ours = {process.pid for process in (*self.tree, me, *me.children())}
         self.others_s = {p: cpu_s(p) for p in psutil.process_iter() if p.pid not in ours}
@@ -1056,7 +1056,7 @@ class Machine:
 
     def disturbances(self, before: Machine, elapsed_s: float) -> Json:
         """What else went on in the `elapsed_s` since `before`."""
-        used_s = {p: s - before.others_s.get(p, s) for p, s in self.others_s.items()}
+        used_s = {p: s - before.others_s.get(p, 0.0) for p, s in self.others_s.items()}
         busiest = max(used_s, key=lambda process: used_s[process])
         name = ""
         with suppress(psutil.Error):
@@ -1068,12 +1068,11 @@ class Machine:
         }
 
 
-def cpu_s(process: psutil.Process) -> float:
-    """CPU seconds of a process and of the children it has reaped; 0.0 once it is gone."""
+def cpu_s(process: psutil.Process, reaped: bool = False) -> float:
+    """CPU seconds of a process, and of the children it has reaped; 0.0 once it is gone."""
     with suppress(psutil.Error):
-        times = process.cpu_times()
-        reaped = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-        return float(times.user + times.system + reaped)
+        user, system, *children = process.cpu_times()[:4]
+        return float(user + system + sum(children if reaped else ()))
     return 0.0
 
 
