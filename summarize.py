@@ -230,6 +230,7 @@ class Run(Record):
     three are of the `ok` ones. `histograms` holds the same three and that of the failures,
     `failed_s`, in ns. `targets` has figures for each of several, `slo` what was asked of the
     run, what of it is broken, and the highest rate that kept it, if `curve` searched for one.
+    Where another tool measured, and gave no samples, `quoted_s` has the times that it gave.
     """
 
     name: str
@@ -252,6 +253,7 @@ class Run(Record):
     targets: list[Json] = field(default_factory=list)
     curve: list[Json] = field(default_factory=list)
     slo: Json = field(default_factory=dict)
+    quoted_s: Json = field(default_factory=dict)
 
     FORMAT = "loadgen-run/1"
 
@@ -270,7 +272,7 @@ class Run(Record):
 
     @property
     def latency_s(self) -> dict[str, float | None]:
-        return self.histogram.summary_s()
+        return self.quoted_s or self.histogram.summary_s()
 
     @property
     def server_cpu_us(self) -> float | None:
@@ -321,6 +323,11 @@ def merge(runs: Sequence[Run]) -> Run:
         server=server,
         environment=first.environment | {"steal": max(r.environment["steal"] for r in runs)},
         interrupted=any(run.interrupted for run in runs),
+        quoted_s={
+            key: None if None in values else float(np.median(values))
+            for key in first.quoted_s
+            for values in [[run.quoted_s[key] for run in runs]]
+        },
     )
     for key in ("elapsed_s", "ok", "failed", "unfinished"):
         setattr(merged, key, sum(getattr(run, key) for run in runs))

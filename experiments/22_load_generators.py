@@ -51,7 +51,7 @@ ARMS = {
     "hey": (NGINX, "/", {"generator": HEY}),
     "locust": (NGINX, "/", {"generator": LOCUST}),
 }
-OURS = {"wire", "aiohttp"}
+OURS = ("wire", "aiohttp")
 MISSING = {name for name in ARMS if name not in OURS and not shutil.which(name)}
 
 if __name__ == "__main__":

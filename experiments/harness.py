@@ -345,7 +345,8 @@ def generate(command: str, load: Load) -> Run:
         name=load.name, started=started.isoformat(timespec="seconds"), elapsed_s=elapsed_s,
         load=load.to_json() | {"client": shlex.join(argv)},
         ok=ok, failed=said.failed or 0, unfinished=0, statuses=said.statuses, errors=said.errors,
-        histograms=histograms, connections={"opened": load.connections},
+        histograms=histograms, quoted_s={} if said.histogram else said.latency_s,
+        connections={"opened": load.connections},
         client=cost | {"in_flight": load.connections} | after.disturbances(before, elapsed_s),
         server=after.memory() | {"cpu_s": after.server_cpu_s - before.server_cpu_s},
         environment=loadgen.environment() | {"steal": after.steal(before)},
@@ -365,6 +366,7 @@ class Experiment:
     duration_s: float = 1.0
     rounds: int = 6
     full_rounds: int = 15
+    quick_share: float = 0.25
     causes: Sequence[Cause] = ()
     probes: Arms = field(default_factory=dict)
     then: Arms = field(default_factory=dict)
@@ -427,11 +429,11 @@ class Experiment:
         self.result.source, self.result.expect = "--aa, a test of this machine and its noise", "× 1"
 
     def shortened(self, **more: Any) -> Json:
-        """Fields of a load; with --quick a fourth of its duration and of its requests."""
+        """Fields of a load; with --quick a share of its duration and of its requests."""
         if self.options.quick and more.get("duration_s"):
-            more["duration_s"] /= 4
+            more["duration_s"] *= self.quick_share
         if self.options.quick and more.get("requests"):
-            more["requests"] = max(more["requests"] // 4, 1)
+            more["requests"] = math.ceil(more["requests"] * self.quick_share)
         return more
 
     def load(self, arm: Arm, server: Server) -> Load:
