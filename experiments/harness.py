@@ -456,7 +456,9 @@ class Experiment:
                             about[name]["curve"] = self.curve(arms[name], load, rate)
         stay_on(CORES)
         asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
-        self.result.load = self.base.to_json() | asked
+        first, *others = [load.to_json() for load in loads.values()]
+        alike = {key: v for key, v in first.items() if all(each[key] == v for each in others)}
+        self.result.load = self.base.to_json() | alike | asked
         for name, arm in arms.items():
             made = summarize.arm(runs[name], workers=workers(arm.command), **about[name])
             made["columns"] = {title: text(made) for title, text in self.columns.items()}
