@@ -98,26 +98,27 @@ if __name__ == "__main__":
                 "FastAPI, -w 1",
                 when="inside 0.8 to 1.25",
                 then="a second worker makes it {ratio}: a single client keeps one busy",
-                otherwise="a second worker makes it {ratio}, though a single client keeps "
-                "one busy: two workers share all cores with the client, and one has its own",
+                otherwise="a second worker makes it {ratio}, though one client keeps "
+                "only one busy: two share all cores with the client, and one has "
+                "a core of its own",
             ),
             Cause(
                 "Flask, gthread",
                 "Flask",
                 when="> 1.05",
-                then="the same Flask app in gunicorn's gthread worker is {ratio} of the "
-                "development server: so much was the server, not Flask",
-                otherwise="the same Flask app in gunicorn's gthread worker is {ratio} of the "
-                "development server, which accounts for little",
+                then="the same Flask app in gunicorn's gthread worker is {ratio} of "
+                "the development server: so much was the server, not Flask",
+                otherwise="the same Flask app in gunicorn's gthread worker is {ratio} "
+                "of the development server, which accounts for little",
             ),
             Cause(
                 "FastAPI, kept",
                 "Flask, kept",
                 when="> 1.1",
-                then="one worker of gunicorn each, over a connection that is kept, FastAPI "
-                "is still {ratio}: framework and worker",
-                otherwise="one worker of gunicorn each, over a connection that is kept, "
-                "FastAPI is {ratio}: framework and worker make no difference",
+                then="one worker of gunicorn each, over a connection that is kept, "
+                "FastAPI is still {ratio}: framework and worker",
+                otherwise="one worker of gunicorn each, over a connection that is "
+                "kept, FastAPI is {ratio}: framework and worker make no difference",
             ),
         ],
     )

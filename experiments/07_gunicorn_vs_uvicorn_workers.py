@@ -67,8 +67,8 @@ if __name__ == "__main__":
         ):
             with_log, without = (arms[a]["run"].server_cpu_us for a in (logged, quiet))
             found.append(
-                f"{server}: {with_log:.0f} CPU µs a request with the log, {without:.0f} "
-                f"without: × {with_log / without:.2f}"
+                f"{server}: {with_log:.0f} CPU µs a request with the log, "
+                f"{without:.0f} without: × {with_log / without:.2f}"
             )
         return found
 
@@ -88,8 +88,8 @@ if __name__ == "__main__":
                 when="inside 0.8 to 1.25",
                 then="with no log in either, gunicorn is {ratio} of uvicorn: what was "
                 "compared was a log with none",
-                otherwise="with no log in either, gunicorn is {ratio} of uvicorn, which "
-                "is not shown to be the same",
+                otherwise="with no log in either, gunicorn is {ratio} of uvicorn, "
+                "which is not shown to be the same",
             ),
             Cause(
                 "gunicorn 2, log",
@@ -109,10 +109,10 @@ if __name__ == "__main__":
                 "gunicorn 2, no log",
                 "reload, log",
                 when="> 1.1",
-                then="the claim's 2.7 for four workers against --reload is {ratio} here, "
-                "with two: their number, and the log",
-                otherwise="the claim's 2.7 for four workers against --reload is {ratio} "
-                "here, with two",
+                then="the claim's 2.7 for four workers against --reload is {ratio} "
+                "here, with two: their number, and the log",
+                otherwise="the claim's 2.7 for four workers against --reload is "
+                "{ratio} here, with two",
             ),
         ],
     )

@@ -11,9 +11,10 @@ Claim      Flask runs each request in a thread of its own, so that one that bloc
            holds up no other.
 Source     Stack Overflow, "Architecture Flask vs FastAPI", 2020 (no figures)
 Expect     Flask starts no thread; its server may. 8 clients and a view that sleeps
-           0.1 s: the development server, a thread each, 8 / 0.1 = 80 requests/s;
-           gunicorn's sync worker 1 / 0.1 = 10; 4 threads of gthread or Waitress 40.
-           In the first there are as many threads as requests; in the others 1 or 4.
+           0.05 s: the development server, a thread each, 8 / 0.05 = 160 requests/s;
+           gunicorn's sync worker 1 / 0.05 = 20; 4 threads of gthread or Waitress 80.
+           In the first there are as many threads as requests, in the others no more
+           than they began with.
 Run        python experiments/08_thread_per_request.py [--then]
 Not shown  What a new thread costs for each request (experiments 05 and 06).
 """
@@ -23,7 +24,7 @@ import time
 
 from flask import Flask
 
-SLEEP_S = 0.1
+SLEEP_S = 0.05
 CLIENTS = 8
 
 flask_app = Flask(__name__)
@@ -93,9 +94,9 @@ if __name__ == "__main__":
             said = arm["said"]
             n, threads = (sum(x[key] for x in said) for key in ("requests", "threads"))
             at_once = max(x["at once"] for x in said)
-            text = f"threads {max(x['threads'] for x in said)}"
+            text = f"threads: {max(x['threads'] for x in said)}"
             if threads == n:
-                text = f"as many threads; in under {300 / n:.1f} % a used one (3/n, 95 %)"
+                text = f"each in a new thread: exceptions under {300 / n:.1f} % (3/n, 95 %)"
             sentences.append(f"{name}: {n} requests, {at_once} at once, {text}")
         return sentences
 
@@ -108,8 +109,8 @@ if __name__ == "__main__":
         ask_after="/seen",
         subject=("neighbour", "steal"),  # it is counted, not timed
         claim=Outcome(
-            rule=f"reproduced when every server has all {CLIENTS} at once, each request in "
-            "a new thread; not when any has not",
+            rule=f"reproduced when every server has all {CLIENTS} at once, each "
+            "request in a new thread; not when any has not",
             reproduced=lambda arms: all(map(a_thread_each, arms.values())),
             not_reproduced=lambda arms: not all(map(a_thread_each, arms.values())),
         ),
@@ -119,7 +120,7 @@ if __name__ == "__main__":
             Cause(
                 "development",
                 "without threads",
-                when="> 5",
+                when="> 2",
                 then="the threads are the development server's: with them the same app "
                 "serves {ratio} of what it does --without-threads",
                 otherwise="the development server's threads make it only {ratio}",
@@ -127,11 +128,11 @@ if __name__ == "__main__":
             Cause(
                 "gthread, 8",
                 "development",
-                when="inside 0.9 to 1.1",
-                then="to overlap takes no new threads: gthread with 8 that stay is {ratio} "
-                "of the development server",
-                otherwise="gthread with 8 threads that stay is {ratio} of the development "
-                "server with new ones",
+                when="inside 0.8 to 1.25",
+                then="to overlap takes no new threads: gthread with 8 that stay is "
+                "{ratio} of the development server",
+                otherwise="gthread with 8 threads that stay is {ratio} of the "
+                "development server with new ones",
             ),
         ],
     )
