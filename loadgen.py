@@ -997,7 +997,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"loadgen.py: {error}: the record is lost, the report is above", file=sys.stderr)
         return 1
     if isinstance(record, Result):
-        return 130 if record.reasons else 0
+        ran = min(len(arm["rounds"]) for arm in record.arms.values())
+        return 130 if ran < options.rounds else 0
     return 130 if record.interrupted else 0 if record.statuses else 1
 
 
@@ -1033,7 +1034,7 @@ def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) ->
         environment=environment(),
     )
     for name in others:
-        summarize.add_ratio(result, name, first)
+        summarize.weigh(result, name, first)
     return result
 
 

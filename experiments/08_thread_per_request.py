@@ -96,7 +96,7 @@ if __name__ == "__main__":
             at_once = max(x["at once"] for x in said)
             text = f"threads: {max(x['threads'] for x in said)}"
             if threads == n:
-                text = f"each in a new thread: exceptions under {300 / n:.1f} % (3/n, 95 %)"
+                text = f"a new thread each: exceptions under {300 / n:.1f} % (3/n)"
             sentences.append(f"{name}: {n} requests, {at_once} at once, {text}")
         return sentences
 

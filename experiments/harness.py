@@ -28,14 +28,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from tqdm import tqdm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's root
@@ -51,6 +53,7 @@ START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second w
 STOP_S = 3.0
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+AGAIN = " again"  # what the name of an arm ends in that is run against itself
 CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
 
 
@@ -120,6 +123,14 @@ os._exit(min(abs(status), 255))
 """
 
 
+ASK_VERSIONS = """
+import importlib.metadata as installed, json, platform, sys
+have = {d.metadata["Name"].lower() for d in installed.distributions()}
+found = {name: installed.version(name) for name in sys.argv[1:] if name.lower() in have}
+print(json.dumps({**found, "Python": platform.python_version()}))
+"""
+
+
 def workers(command: str) -> int:
     """How many worker processes a command line asks for."""
     found = re.search(r"(?:-w|--workers)[ =](\d+)", command)
@@ -130,6 +141,26 @@ def cores_for(command: str) -> tuple[set[int], set[int]]:
     """The cores of a server and of the client; both all there are where they must share."""
     *servers, last = CORES or [0]
     return (set(servers), {last}) if servers and workers(command) == 1 else (set(CORES),) * 2
+
+
+@cache
+def versions(command: str, names: frozenset[str], folder: Path) -> Json:
+    """The versions of some packages in the Python of a `uv run --with …` command; of any other
+    command {}, because that Python is ours.
+    """
+    argv = shlex.split(command)
+    if "uv" not in argv or "run" not in argv:
+        return {}
+    at = argv.index("run") + 1
+    while argv[at].startswith("-"):
+        names |= set(re.findall(r"^[\w.-]+", argv[at + 1])) if argv[at] == "--with" else set()
+        at += 2 if argv[at] in ("--with", "--python") else 1
+    asked = [*argv[:at], "python", "-c", ASK_VERSIONS, *sorted(names)]
+    env = os.environ | {"PATH": PATH}
+    said = subprocess.run(asked, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    if said.returncode:
+        raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {said.stderr.strip()[-300:]}")
+    return dict(json.loads(said.stdout))
 
 
 def stay_on(cores: Iterable[int]) -> None:
@@ -177,6 +208,7 @@ class Server:
         environment = os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"}
         environment.pop("WEB_CONCURRENCY", None)
         cores = ",".join(map(str, cores_for(command)[0]))
+        self.known: set[psutil.Process] = set()  # its processes when it was last loaded
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self.guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", GUARD, cores, str(STOP_S), *argv],
@@ -210,6 +242,12 @@ class Server:
             connection.request(load.method, path, load.body or None, dict(load.headers))
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(errors="replace").strip())
+
+    def processes(self) -> set[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.pid)
+            return {root, *root.children(recursive=True)}
+        return set()
 
     def output(self) -> list[str]:
         self.log.seek(0)
@@ -326,7 +364,7 @@ class Experiment:
         self.options = options = _parser(script, title).parse_args()
         mode = "quick" if options.quick else "full" if options.full else "plain"
         self.rounds = options.rounds or (self.full_rounds if options.full else self.rounds)
-        self.launches = min(3, self.rounds) if options.full else 1
+        self.launches = max(3, self.rounds // 5) if options.full else 1
         self.warmup_s = 0.1 if options.quick else 0.5
         fewer = self.quick_connections if options.quick else 0
         self.base = Load(
@@ -342,6 +380,7 @@ class Experiment:
         old = {name + THEN: Arm(*arm) for name, arm in self.then.items()}
         self.everything = {**self.probes, **self.arms, **old}
         self.old = old if options.then else {}
+        self.packages = frozenset(dependencies(script) - CLIENT_PACKAGES)
         self.result = Result(
             name=script.stem,
             title=title,
@@ -350,8 +389,24 @@ class Experiment:
             expect=fields["Expect"],
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             mode=mode,
-            environment=loadgen.environment(sorted(dependencies(script) - CLIENT_PACKAGES)),
+            environment=loadgen.environment(sorted(self.packages)),
         )
+        if options.aa is not None:
+            self.against_itself(options.aa or next(iter(self.arms), ""))
+
+    def against_itself(self, name: str) -> None:
+        """Make of this the experiment whether an arm differs from itself."""
+        if name not in self.arms:
+            known = ", ".join(self.arms) or "none that is loaded"
+            print(f"--aa {name!r}: no such arm; there are {known}", file=sys.stderr)
+            sys.exit(2)
+        self.arms = {name: self.arms[name], name + AGAIN: self.arms[name]}
+        self.claim = Ratio(name + AGAIN, name, "holds 1 inside 0.95 to 1.05", "> 1 or < 1")
+        self.old, self.causes, self.shares = {}, (), ()
+        self.findings = lambda arms: ()
+        self.result.title = f"{name} against itself"
+        self.result.claim = "A server, started twice, is as fast as itself."
+        self.result.source, self.result.expect = "--aa, a test of this machine and its noise", "× 1"
 
     def shortened(self, **more: Any) -> Json:
         """Fields of a load; with --quick a fourth of its duration and of its requests."""
@@ -368,17 +423,25 @@ class Experiment:
         about: Json = {"url": server.url + arm.path, "name": server.name, "pid": server.pid}
         return replace(self.base, **self.shortened(**own), **about)
 
-    def put(self, arm: Arm, load: Load) -> Run:
-        """Load an arm once, in its own way."""
+    def put(self, arms: Arms, started: Mapping[str, Server], load: Load) -> Run:
+        """Load an arm once, in its own way, and look which of its processes were replaced."""
+        arm, server = arms[load.name], started[load.name]
         stay_on(cores_for(arm.command)[1])
-        other = None
+        other, there = None, server.known or server.processes()
         if more := {"duration_s": 3600.0, **arm.more["beside"]} if "beside" in arm.more else {}:
-            url = load.url.removesuffix(arm.path) + more.pop("path")
-            other = Load(url=url, **more)
-        with beside(other):
-            if command := arm.more.get("generator"):
-                return generate(command, load)
-            return loadgen.run(load)
+            other = Load(url=server.url + more.pop("path"), **more)
+        generator = arm.more.get("generator")
+        try:
+            with beside(other):
+                run = generate(generator, load) if generator else loadgen.run(load)
+        except CannotRun as error:
+            raise CannotRun(server.said(f"could not be loaded ({error})")) from None
+        server.known = server.processes()
+        if server.pid not in {process.pid for process in server.known}:
+            raise CannotRun(server.said("ended while it was loaded"))
+        assert run.server is not None
+        run.server["replaced"] = len(there - server.known)
+        return run
 
     def observe(self, claim: Answers) -> None:
         """Ask each probe once, one server at a time, and decide by what they answer."""
@@ -395,6 +458,7 @@ class Experiment:
                 answers[name] = answer
                 result.evidence.append(
                     {"arm": name, "then": then, "command": server.command, "path": arm.path,
+                     "versions": versions(arm.command, self.packages, self.folder),
                      "status": answer.status, "answer": answer.text}
                 )  # fmt: skip
             holds = claim.holds(answers)
@@ -402,11 +466,14 @@ class Experiment:
         result.rule, result.verdict = claim.rule, verdicts[False]
         result.then = verdicts[True] if self.old else ""
 
-    def check(self, load: Load, server: Server) -> None:
-        """Stop the experiment unless the arm answers as it should, before any timing."""
+    def checked(self, load: Load, server: Server) -> Load:
+        """The load of an arm that answers as it should, to expect that of every answer.
+
+        Any other arm stops the experiment before any timing.
+        """
         answer, expect = server.ask(load), self.expect
         if isinstance(expect, Each):
-            expect = expect[server.name.removesuffix(THEN)]
+            expect = expect[server.name.removesuffix(THEN).removesuffix(AGAIN)]
         judge = loadgen.Expectation(load.expect)
         judge.body(answer.text.encode())
         try:
@@ -417,11 +484,21 @@ class Experiment:
             wanted = f"{load.expect or 200} {expect!r}"
             what = f"answered {answer.status} {answer.text[:60]!r}, not {wanted}"
             raise CannotRun(server.said(what))
+        text = expect if isinstance(expect, str) else answer.text
+        return load if load.expect or text.isdigit() else replace(load, expect=text or None)
 
     def measure(self, arms: Arms) -> None:
         """All rounds of all launches, and what is seen of each server beside them."""
         runs: dict[str, list[Run]] = {name: [] for name in arms}
-        about: dict[str, Json] = {name: {"path": arm.path} for name, arm in arms.items()}
+        about: dict[str, Json] = {
+            name: {
+                "path": arm.path,
+                "workers": workers(arm.command),
+                "versions": versions(arm.command, self.packages, self.folder),
+                "launches": [],
+            }
+            for name, arm in arms.items()
+        }
         order, total = random.Random(self.options.seed), self.rounds * len(arms)
         form = "{desc}  {bar:20}  {remaining} left"
         with tqdm(total=total, disable=None, leave=False, bar_format=form) as bar:
@@ -430,40 +507,47 @@ class Experiment:
                 bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
                 bar.update()
 
-            def put(load: Load) -> Run:
-                return self.put(arms[load.name], load)
-
             for launch in range(self.launches):
                 bar.set_description_str(f"starting {len(arms)} servers")
                 with servers(arms, self.folder) as started:
-                    loads = {name: self.load(arm, started[name]) for name, arm in arms.items()}
-                    for name, load in loads.items():
-                        self.check(load, started[name])
                     bar.set_description_str("warming up")
-                    warm = {
-                        name: replace(load, duration_s=self.warmup_s, requests=None)
-                        for name, load in loads.items()
-                    }
-                    loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
+                    loads = self.warm(arms, started)
                     share = (self.rounds + launch) // self.launches
+                    put = partial(self.put, arms, started)
                     for name, more in loadgen.run_rounds(loads, order, share, watch, put).items():
                         runs[name] += more
+                        about[name]["launches"] += [launch] * share
                         self.note(about[name], started[name])
                     if launch == self.launches - 1:
                         bar.set_description_str("open loops")
                         for name, load in loads.items() if self.shares else ():
                             rate = float(np.median([run.throughput for run in runs[name]]))
-                            about[name]["curve"] = self.curve(arms[name], load, rate)
+                            about[name]["curve"] = self.curve(put, load, rate)
         stay_on(CORES)
+        self.report({name: summarize.arm(runs[name], **about[name]) for name in arms})
+
+    def warm(self, arms: Arms, started: Mapping[str, Server]) -> dict[str, Load]:
+        """Check each arm and load it a while; returns the loads that are to be measured."""
+        loads = {n: self.checked(self.load(arm, started[n]), started[n]) for n, arm in arms.items()}
+        warm = {
+            name: replace(load, duration_s=self.warmup_s, requests=None)
+            for name, load in loads.items()
+        }
+        loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
+        return loads
+
+    def report(self, arms: dict[str, Json]) -> None:
+        """Put what was measured and seen into the result."""
         asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
-        first, *others = [load.to_json() for load in loads.values()]
+        for arm in arms.values():
+            arm["columns"] = {title: text(arm) for title, text in self.columns.items()}
+        first, *others = [arm["run"].load for arm in arms.values()]
         alike = {key: v for key, v in first.items() if all(each[key] == v for each in others)}
         self.result.load = self.base.to_json() | alike | asked
-        for name, arm in arms.items():
-            made = summarize.arm(runs[name], workers=workers(arm.command), **about[name])
-            made["columns"] = {title: text(made) for title, text in self.columns.items()}
-            self.result.arms[name] = made
-        self.result.findings = list(self.findings(self.result.arms))
+        self.result.arms = arms
+        self.result.findings = list(self.findings(arms))
+        steal = max(arm["run"].environment["steal"] for arm in arms.values())
+        self.result.environment["steal"] = steal
 
     def note(self, about: Json, server: Server) -> None:
         """What else is to be known of a server at the end of a launch."""
@@ -479,12 +563,12 @@ class Experiment:
         for what, pattern in self.log_counts.items():
             counts[what] += sum(bool(re.search(pattern, line)) for line in server.output())
 
-    def curve(self, arm: Arm, load: Load, capacity: float) -> list[Json]:
+    def curve(self, put: Callable[[Load], Run], load: Load, capacity: float) -> list[Json]:
         """What becomes of an open loop at shares of the requests/s that a closed loop had."""
         points = []
         for share in self.shares:
             rate = share * capacity
-            run = self.put(arm, replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
+            run = put(replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
             p50_s, p99_s = run.latency_s["p50"], run.latency_s["p99"]
             points.append(
                 {"rate": rate, "throughput": run.throughput, "p50_s": p50_s, "p99_s": p99_s,
@@ -497,6 +581,8 @@ class Experiment:
         result = self.result
         result.rule = summarize.rule_of(claim)
         result.verdict, result.reasons, _ = summarize.decide(result, claim, self.subject)
+        for ratio in summarize.ratios_of(claim):
+            summarize.explain_limit(result, ratio)
         if summarize.was_run(result, claim, THEN):
             verdict, reasons, intervals = summarize.decide(result, claim, self.subject, THEN)
             result.then = " ".join([verdict, *map(str, intervals), "; ".join(reasons)]).strip()
@@ -511,7 +597,7 @@ class Experiment:
             self.measure({**self.arms, **self.old})
             self.conclude(self.claim)
         for cause in self.causes:
-            summarize.explain(self.result, cause)
+            summarize.explain(self.result, cause, self.subject)
         self.result.elapsed_s = time.monotonic() - began
 
 
@@ -537,6 +623,9 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     made = Experiment(arms=arms, **dials)  # type: ignore[arg-type]  # prepare() makes them Arms
     made.prepare(script, main.__doc__ or "")
     options, result = made.options, made.result
+    if options.aa is not None and options.save:
+        print("--aa is of no claim: leave out --save", file=sys.stderr)
+        sys.exit(2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.list:
@@ -604,6 +693,7 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--quick", action="store_true", help="a smoke verdict in about 10 s")
     add("--full", action="store_true", help="15 rounds, each server launched three times")
     add("--then", action="store_true", help="also on the versions the claim was made about")
+    add("--aa", nargs="?", const="", metavar="ARM", help="one arm against itself: no difference?")
     add("--rounds", type=loadgen.count, metavar="N")
     add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
