@@ -49,13 +49,13 @@ FLASK = f"env FLASK_APP={MODULE}:flask_app flask run --port {{port}}"
 GTHREAD = f"gunicorn --threads 4 -b 127.0.0.1:{{port}} {MODULE}:flask_app"
 NEW = {"keepalive": False}  # the line under test, beside the servers
 ARMS = {
-    "FastAPI, -w 2": (f"{WORKERS} -w 2", "/", NEW),
-    "FastAPI, uvicorn": (UVICORN, "/", NEW),
+    "FastAPI -w 2": (f"{WORKERS} -w 2", "/", NEW),
+    "FastAPI uvicorn": (UVICORN, "/", NEW),
     "Flask": (FLASK, "/", NEW),
-    "FastAPI, -w 1": (WORKERS, "/", NEW),
-    "Flask, gthread": (GTHREAD, "/", NEW),
-    "FastAPI, kept": (WORKERS, "/"),
-    "Flask, kept": (GTHREAD, "/"),
+    "FastAPI -w 1": (WORKERS, "/", NEW),
+    "Flask gthread": (GTHREAD, "/", NEW),
+    "FastAPI kept": (WORKERS, "/"),
+    "Flask kept": (GTHREAD, "/"),
 }
 IN_2020 = (  # but uvicorn 0.12.3: 0.11.5 cannot be built for Python 3.11
     "uv run --isolated --no-project --python 3.11 --with flask==1.1.2 "
@@ -66,7 +66,7 @@ IN_2020 = (  # but uvicorn 0.12.3: 0.11.5 cannot be built for Python 3.11
 )
 OLD_WORKERS = WORKERS.replace("uvicorn_worker", "uvicorn.workers")
 THEN = {
-    "FastAPI, -w 2": (f"{IN_2020}{OLD_WORKERS} -w 2", "/", NEW),
+    "FastAPI -w 2": (f"{IN_2020}{OLD_WORKERS} -w 2", "/", NEW),
     "Flask": (f"{IN_2020}{FLASK}", "/", NEW),
 }
 
@@ -86,7 +86,7 @@ if __name__ == "__main__":
         duration_s=0.6,
         then=THEN,
         claim=Ratio(
-            "FastAPI, -w 2",
+            "FastAPI -w 2",
             "Flask",
             reproduced="overlaps 2.3 to 5.1",
             not_reproduced="outside 2.3 to 5.1",
@@ -94,8 +94,8 @@ if __name__ == "__main__":
         findings=found,
         causes=[
             Cause(
-                "FastAPI, -w 2",
-                "FastAPI, -w 1",
+                "FastAPI -w 2",
+                "FastAPI -w 1",
                 when="inside 0.8 to 1.25",
                 then="a second worker makes it {ratio}: a single client keeps one busy",
                 otherwise="a second worker makes it {ratio}, though one client keeps "
@@ -103,7 +103,7 @@ if __name__ == "__main__":
                 "a core of its own",
             ),
             Cause(
-                "Flask, gthread",
+                "Flask gthread",
                 "Flask",
                 when="> 1.05",
                 then="the same Flask app in gunicorn's gthread worker is {ratio} of "
@@ -112,8 +112,8 @@ if __name__ == "__main__":
                 "of the development server, which accounts for little",
             ),
             Cause(
-                "FastAPI, kept",
-                "Flask, kept",
+                "FastAPI kept",
+                "Flask kept",
                 when="> 1.1",
                 then="one worker of gunicorn each, over a connection that is kept, "
                 "FastAPI is still {ratio}: framework and worker",

@@ -35,23 +35,23 @@ GUNICORN = f"gunicorn {APP} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}
 QUIET, LOGGED = "--no-access-log", "--access-logfile -"  # the line under test
 NEW = {"keepalive": False}
 ARMS = {
-    "reload, log": (f"{UVICORN} --reload", "/", NEW),
-    "log": (UVICORN, "/", NEW),
-    "no log": (f"{UVICORN} {QUIET}", "/", NEW),
-    "2 workers, log": (f"{UVICORN} --workers 2", "/", NEW),
-    "2 workers, no log": (f"{UVICORN} --workers 2 {QUIET}", "/", NEW),
-    "gunicorn 2, no log": (f"{GUNICORN} -w 2", "/", NEW),
-    "gunicorn 2, log": (f"{GUNICORN} -w 2 {LOGGED}", "/", NEW),
+    "uvicorn reload + log": (f"{UVICORN} --reload", "/", NEW),
+    "uvicorn + log": (UVICORN, "/", NEW),
+    "uvicorn": (f"{UVICORN} {QUIET}", "/", NEW),
+    "uvicorn 2 + log": (f"{UVICORN} --workers 2", "/", NEW),
+    "uvicorn 2": (f"{UVICORN} --workers 2 {QUIET}", "/", NEW),
+    "gunicorn 2": (f"{GUNICORN} -w 2", "/", NEW),
+    "gunicorn 2 + log": (f"{GUNICORN} -w 2 {LOGGED}", "/", NEW),
 }
 IN_2020 = (  # but uvicorn 0.12.3: 0.11.5 cannot be built for Python 3.11
     "uv run --isolated --no-project --python 3.11 --with fastapi==0.58.1 "
     "--with gunicorn==20.0.4 --with uvicorn==0.12.3 --with httptools==0.5.0 "
     "--with uvloop==0.17.0 --with 'setuptools<81' "
 )
-OLD_GUNICORN = GUNICORN.replace("uvicorn_worker", "uvicorn.workers")
+OLD_GUNICORN = GUNICORN.replace("uvicorn_worker.", "uvicorn.workers.")
 THEN = {
-    "gunicorn 2, no log": (f"{IN_2020}{OLD_GUNICORN} -w 2", "/", NEW),
-    "2 workers, log": (f"{IN_2020}{UVICORN} --workers 2", "/", NEW),
+    "gunicorn 2": (f"{IN_2020}{OLD_GUNICORN} -w 2", "/", NEW),
+    "uvicorn 2 + log": (f"{IN_2020}{UVICORN} --workers 2", "/", NEW),
 }
 
 if __name__ == "__main__":
@@ -61,9 +61,9 @@ if __name__ == "__main__":
         """What the log costs, in the CPU time of a request with it and without."""
         found = []
         for server, logged, quiet in (
-            ("uvicorn", "log", "no log"),
-            ("uvicorn --workers 2", "2 workers, log", "2 workers, no log"),
-            ("gunicorn -w 2", "gunicorn 2, log", "gunicorn 2, no log"),
+            ("uvicorn", "uvicorn + log", "uvicorn"),
+            ("uvicorn --workers 2", "uvicorn 2 + log", "uvicorn 2"),
+            ("gunicorn -w 2", "gunicorn 2 + log", "gunicorn 2"),
         ):
             with_log, without = (arms[a]["run"].server_cpu_us for a in (logged, quiet))
             found.append(
@@ -79,12 +79,12 @@ if __name__ == "__main__":
         expect={"message": "hello"},
         duration_s=0.6,
         then=THEN,
-        claim=Ratio("gunicorn 2, no log", "2 workers, log", "> 1.2", "< 1.1"),
+        claim=Ratio("gunicorn 2", "uvicorn 2 + log", "> 1.2", "< 1.1"),
         findings=cost,
         causes=[
             Cause(
-                "gunicorn 2, no log",
-                "2 workers, no log",
+                "gunicorn 2",
+                "uvicorn 2",
                 when="inside 0.8 to 1.25",
                 then="with no log in either, gunicorn is {ratio} of uvicorn: what was "
                 "compared was a log with none",
@@ -92,22 +92,22 @@ if __name__ == "__main__":
                 "which is not shown to be the same",
             ),
             Cause(
-                "gunicorn 2, log",
-                "2 workers, log",
+                "gunicorn 2 + log",
+                "uvicorn 2 + log",
                 when="inside 0.8 to 1.25",
                 then="with a log in both, it is {ratio}",
                 otherwise="with a log in both, it is {ratio}, not shown to be the same",
             ),
             Cause(
-                "reload, log",
-                "log",
+                "uvicorn reload + log",
+                "uvicorn + log",
                 when="inside 0.8 to 1.25",
                 then="--reload alone makes one process {ratio}: it is no part of it",
                 otherwise="--reload alone makes one process {ratio}",
             ),
             Cause(
-                "gunicorn 2, no log",
-                "reload, log",
+                "gunicorn 2",
+                "uvicorn reload + log",
                 when="> 1.1",
                 then="the claim's 2.7 for four workers against --reload is {ratio} "
                 "here, with two: their number, and the log",

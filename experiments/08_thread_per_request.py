@@ -65,8 +65,8 @@ ARMS = {
     "development": (FLASK, "/"),
     "without threads": (f"{FLASK} --without-threads", "/"),
     "gunicorn sync": (GUNICORN, "/"),
-    "gthread, 4": (f"{GUNICORN} --threads 4", "/"),
-    "gthread, 8": (f"{GUNICORN} --threads 8", "/"),
+    "gthread 4": (f"{GUNICORN} --threads 4", "/"),
+    "gthread 8": (f"{GUNICORN} --threads 8", "/"),
     "Waitress": (WAITRESS, "/"),
 }
 IN_2020 = (
@@ -107,7 +107,7 @@ if __name__ == "__main__":
         duration_s=0.3,
         then=THEN,
         ask_after="/seen",
-        subject=("neighbour", "steal"),  # it is counted, not timed
+        subject=("neighbour", "overflows", "steal"),  # it is counted, not timed
         claim=Outcome(
             rule=f"reproduced when every server has all {CLIENTS} at once, each "
             "request in a new thread; not when any has not",
@@ -126,7 +126,7 @@ if __name__ == "__main__":
                 otherwise="the development server's threads make it only {ratio}",
             ),
             Cause(
-                "gthread, 8",
+                "gthread 8",
                 "development",
                 when="inside 0.8 to 1.25",
                 then="to overlap takes no new threads: gthread with 8 that stay is "
