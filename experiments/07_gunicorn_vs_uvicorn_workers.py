@@ -35,7 +35,7 @@ GUNICORN = f"gunicorn {APP} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}
 QUIET, LOGGED = "--no-access-log", "--access-logfile -"  # the line under test
 NEW = {"keepalive": False}
 ARMS = {
-    "uvicorn reload + log": (f"{UVICORN} --reload", "/", NEW),
+    "reload + log": (f"{UVICORN} --reload", "/", NEW),
     "uvicorn + log": (UVICORN, "/", NEW),
     "uvicorn": (f"{UVICORN} {QUIET}", "/", NEW),
     "uvicorn 2 + log": (f"{UVICORN} --workers 2", "/", NEW),
@@ -99,7 +99,7 @@ if __name__ == "__main__":
                 otherwise="with a log in both, it is {ratio}, not shown to be the same",
             ),
             Cause(
-                "uvicorn reload + log",
+                "reload + log",
                 "uvicorn + log",
                 when="inside 0.8 to 1.25",
                 then="--reload alone makes one process {ratio}: it is no part of it",
@@ -107,7 +107,7 @@ if __name__ == "__main__":
             ),
             Cause(
                 "gunicorn 2",
-                "uvicorn reload + log",
+                "reload + log",
                 when="> 1.1",
                 then="the claim's 2.7 for four workers against --reload is {ratio} "
                 "here, with two: their number, and the log",
