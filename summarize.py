@@ -51,6 +51,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; --help shows how\n")
 
 
+class NoDuration(argparse.ArgumentTypeError, ValueError):
+    """A text that is no duration; the message says how to write one."""
+
+
 class Unreadable(Exception):
     """An input that is not what it should be; the message is one line for the reader."""
 
@@ -129,14 +133,21 @@ class Histogram:
         lo, hi = self.hdr.min_value / 1e9, self.hdr.max_value / 1e9
         return dict(zip(keys, [lo, mean / 1e9, spread / 1e9, *percentiles, hi], strict=True))
 
-    def percentile_s(self, percentile: float) -> float | None:
-        """The value in seconds that `percentile` % of the samples do not exceed, or None."""
-        if self.count * (100 - percentile) / 100 < SAMPLES_BEYOND - 1e-9:
+    def percentile_s(self, percentile: float, beyond: int = SAMPLES_BEYOND) -> float | None:
+        """The value in seconds that `percentile` % of the samples do not exceed; None where
+        fewer than `beyond` samples lie beyond it, or there are none at all.
+        """
+        if not self.count or self.count * (100 - percentile) / 100 < beyond - 1e-9:
             return None
         rank = max(1, math.ceil(self.count * percentile / 100 - 1e-9))
         slot = int(np.searchsorted(np.cumsum(self.counts), rank))
         lowest, width = _layout(len(self.counts))
         return min(float(lowest[slot] + width[slot] - 1), float(self.hdr.max_value)) / 1e9
+
+    def above(self, value_s: float) -> int:
+        """How many samples exceed `value_s`, to the histogram's three digits."""
+        lowest, _ = _layout(len(self.counts))
+        return int(self.counts[np.searchsorted(lowest, value_s * 1e9, "right") :].sum())
 
     def between(self, edges_s: Sequence[float]) -> list[int]:
         """How many samples lie from each edge to the next, the outermost ones included."""
@@ -211,7 +222,8 @@ class Run(Record):
     `requests` = `ok` + `failed` + `unfinished`, always. `latency_s` counts from the moment
     a request was due, `service_s` from its sending, `send_lag_s` is the difference; all
     three are of the `ok` ones. `histograms` holds the same three and that of the failures,
-    `failed_s`, in ns.
+    `failed_s`, in ns. `targets` has figures for each of several, `slo` what was asked of the
+    run, what of it is broken, and the highest rate that kept it, if `curve` searched for one.
     """
 
     name: str
@@ -231,6 +243,9 @@ class Run(Record):
     validity: Json = field(default_factory=dict)
     environment: Json = field(default_factory=dict)
     interrupted: bool = False
+    targets: list[Json] = field(default_factory=list)
+    curve: list[Json] = field(default_factory=list)
+    slo: Json = field(default_factory=dict)
 
     FORMAT = "loadgen-run/1"
 
@@ -639,7 +654,7 @@ def rule_of(claim: Claim) -> str:
     """The rule of a claim, in words; of several ratios each with its arms."""
     if isinstance(claim, Ratio | Outcome):
         return claim.rule
-    return "; ".join(f"{r.over} / {r.under} {r.rule}" for r in claim)
+    return "; ".join(f"{r.over} / {r.under}{METRICS[r.metric]} {r.rule}" for r in claim)
 
 
 def decide(
@@ -743,21 +758,25 @@ def explain_limit(result: Result, ratio: Ratio) -> None:
             )
 
 
-CLIENT_BUSY, FAILED_SHARE, LITTLE, SENT, STALL_S = 0.85, 0.001, 0.05, 0.98, 0.1
+CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
 BROKEN = ("failures", "overflows", "restarts")  # with one of these no ratio is taken
-LIMITS = ("client", "stall", "steal", "neighbour")  # not of the server
+LIMITS = ("client", "lag", "steal", "neighbour")  # not of the server
+SENT_SHARE, LOOP_LAG_S, RESOLUTION = 0.98, 0.1, 3
 
 
 def doubts(run: Run) -> dict[str, str]:
     """Why a run should not be believed: for each topic a sentence with the remedy."""
     client, load, server = run.client, run.load, run.server or {}
     slots = min(load["connections"], load["requests"] or math.inf)
+    closed = not load.get("rate") and not load.get("think_s")
     kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
     failing = run.failed > FAILED_SHARE * run.requests
     neighbour = client["neighbour_busy"] if run.server else 0.0
-    rate, replaced = load.get("rate") or 0.0, server.get("replaced", 0)
-    planned = min(rate * (load["duration_s"] or math.inf), load["requests"] or math.inf)
+    sent = client["sent"] / max(client["planned"], 1) if load.get("rate") else 1.0
+    lag_s = run.histograms["send_lag_s"].percentile_s(50) or 0.0
+    p50_s = run.histograms["latency_s"].percentile_s(50) or math.inf
+    replaced = server.get("replaced", 0)
     faster = (
         "use --client wire" if load["client"] == "aiohttp"
         else "go by the CPU time of a request, or use a machine with more cores"
@@ -766,17 +785,21 @@ def doubts(run: Run) -> dict[str, str]:
         "client": (client["busy"] > CLIENT_BUSY,
             f"the load generator used {percent(client['busy'])} of a core, so its own speed was "
             f"measured: {faster}"),
-        "stall": (client["loop_lag_s"] > STALL_S,
-            f"the load generator stood still for {duration(client['loop_lag_s'])}: close what "
-            "else runs, and do not let the machine sleep"),
+        "sent": (sent < SENT_SHARE,
+            f"only {percent(sent)} of what was planned could be sent: use more connections (-c) "
+            "or a lower rate (-q)"),
         "failures": (failing,
             f"{run.failed} of {run.requests} requests failed ({kinds}): look at what the server "
             "itself says, and mend that first"),
-        "little": (not (failing or rate) and abs(client["in_flight"] / slots - 1) > LITTLE,
+        "little": (closed and not failing and abs(client["in_flight"] / slots - 1) > LITTLE,
             f"{client['in_flight']:.1f} of {slots} connections were busy on average (Little's "
             "law), so the load generator could not keep up: use fewer --connections"),
-        "rate": (bool(rate) and run.requests < SENT * planned,
-            f"{run.requests} of {planned:.0f} planned requests were sent: use a lower rate"),
+        "lag": (client["loop_lag_s"] > LOOP_LAG_S,
+            f"the load generator itself stood still for up to {duration(client['loop_lag_s'])}: "
+            "close what else runs; in an open loop that is in the response times and the send lag"),
+        "resolution": (not closed and p50_s < RESOLUTION * lag_s,
+            f"the p50 of {duration(p50_s)} is under the resolution: it is below three times the "
+            f"send lag of {duration(lag_s)}, so read the service time, or use -c without -q"),
         "overflows": (client["listen_overflows"] > 0,
             f"the queue of new connections was full {client['listen_overflows']} times, and who "
             "is turned away waits for a second or more: raise the server's backlog, or use fewer "
@@ -795,21 +818,128 @@ def doubts(run: Run) -> dict[str, str]:
 
 def judged(run: Run) -> Run:
     """The same run with what a request cost both sides, and with its validity."""
+    processes = {id(run.client): run.load.get("processes", 1)}
     for account in (run.client, run.server or {"cpu_s": 0.0}):
         account["cpu_us_per_request"] = account["cpu_s"] / max(run.requests, 1) * 1e6
-        account["busy"] = account["cpu_s"] / max(run.elapsed_s, 1e-9)
-    reasons = list(doubts(run).values())
+        shared = account["cpu_s"] / processes.get(id(account), 1)
+        account["busy"] = shared / max(run.elapsed_s, 1e-9)
+    found = doubts(run)
+    reasons = list(found.values())
     if run.interrupted:
         reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
     if not run.ok:
         reasons.insert(0, "no request was answered as expected: look at its statuses and errors")
-    verdict = "SUSPECT" if reasons else "VALID"
-    run.validity = {"verdict": verdict if run.ok else "INVALID", "reasons": reasons}
+    invalid = not run.ok or "sent" in found
+    verdict = "INVALID" if invalid else "SUSPECT" if reasons else "VALID"
+    run.validity = {"verdict": verdict, "reasons": reasons}
     return run
+
+
+# ---- Objectives ----------------------------------------------------------------------
+KEPT_UP = 0.95  # of the planned rate: below that, the queue grows for as long as it lasts
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One thing that a run must keep, such as p99 < 50 ms or failed < 0.1 %."""
+
+    metric: str
+    percentile: float | None  # of latency, where it is one
+    above: bool  # whether the figure must be above the limit, and not below
+    limit: float  # s, requests/s or a share
+
+    @property
+    def is_time(self) -> bool:
+        return self.metric not in ("failed", "throughput")
+
+    def broken(self, run: Run) -> bool:
+        """Whether `run` breaks it. p99 < T is broken by more than 1 % of answers above T."""
+        if self.percentile is not None and not self.above:
+            allowed = run.ok * (100 - self.percentile) / 100
+            return not run.ok or run.histograms["latency_s"].above(self.limit) > allowed + 1e-9
+        value = self.value(run)
+        return value is None or (value <= self.limit if self.above else value >= self.limit)
+
+    def value(self, run: Run) -> float | None:
+        if self.metric == "failed":
+            return run.failed / run.requests if run.requests else None
+        if self.metric == "throughput":
+            return run.throughput
+        if self.percentile is not None:
+            return run.histograms["latency_s"].percentile_s(self.percentile, beyond=0)
+        return run.latency_s[self.metric]
+
+    def text(self, value: float | None) -> str:
+        if value is None:
+            return "-"
+        if self.metric == "failed":
+            return f"{three_digits(100 * value)} %"
+        return duration(value) if self.is_time else f"{three_digits(value)}/s"
+
+
+def objectives(text: str) -> list[Objective]:
+    """Read "p99<50ms,failed<0.1%,throughput>200/s"; also mean, max, min and any percentile.
+
+    Raises ValueError for anything else.
+    """
+    found = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        match = re.fullmatch(
+            r"(failed|throughput|mean|max|min|p(\d+(?:\.\d+)?))\s*([<>])\s*(.+)", part
+        )
+        if not match or (match[2] and not 0 < float(match[2]) < 100):
+            raise ValueError(f"{part!r} is no objective: write p99<50ms, failed<0.1% or mean<10ms")
+        metric, percentile, sign, limit = match.groups()
+        unit = {"failed": "%", "throughput": "/s"}.get(metric)
+        if unit and not re.fullmatch(r"\d+(\.\d+)?", limit.removesuffix(unit)):
+            raise ValueError(f"{part!r} is no objective: write {metric}{sign}1{unit}")
+        value = float(limit.removesuffix(unit)) if unit else seconds(limit)
+        value = value / 100 if metric == "failed" else value
+        found.append(
+            Objective(metric, float(percentile) if percentile else None, sign == ">", value)
+        )
+    return found
+
+
+def broken(run: Run, objectives: Sequence[Objective]) -> list[str]:
+    """A sentence for each objective that `run` breaks; also when it falls behind its plan."""
+    found = [
+        f"{o.metric} is {o.text(o.value(run))}, not {'above' if o.above else 'below'} "
+        f"{o.text(o.limit)}"
+        for o in objectives
+        if o.broken(run)
+    ]
+    rate, asked_s = run.load.get("rate"), run.load.get("duration_s")
+    if rate and asked_s and run.ok and run.throughput < KEPT_UP * run.client["planned"] / asked_s:
+        found.append(f"it answered {three_digits(run.throughput)}/s of {rate:g}/s: it falls behind")
+    return found
+
+
+def point(run: Run) -> Json:
+    """A run as a point of the curve of rate against response time."""
+    figures = {"p50_s": run.latency_s["p50"], "p99_s": run.latency_s["p99"]}
+    counts = {"throughput": run.throughput, "failed": run.failed, "requests": run.requests}
+    return {"rate": run.load["rate"], **counts, **figures}
+
+
+def point_line(point: Json) -> str:
+    """A point of the curve in one line, as a search goes on."""
+    times = f"p50 {duration(point['p50_s'])}, p99 {duration(point['p99_s'])}"
+    word = "kept" if point["kept"] else "broken"
+    return f"{point['rate']:>8.5g}/s  {times}, {point['failed']} failed: {word}"
 
 
 # ---- Text ----------------------------------------------------------------------------
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def seconds(text: str) -> float:
+    """Seconds of "10s", "1m30s", "500ms" or "0.5". Raises NoDuration."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|us|h|m|s|$)", text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise NoDuration(f"{text!r} is no duration: write 10s, 1m30s or 500ms")
+    unit_s = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 1e-3, "us": 1e-6}
+    return float(sum(float(number) * unit_s[unit] for number, unit in parts))
 
 
 def percent(share: float) -> str:
@@ -980,8 +1110,18 @@ def load_line(load: Json) -> str:
     connections = f"{load['connections']} connections"
     if not load.get("keepalive", True):
         connections += ", a new one for each request"
-    loop = f"open loop at {load['rate']:g}/s" if load.get("rate") else "closed loop"
-    return ", ".join([connections, loop, " or ".join(amount), f"{load['client']} client"])
+    loop = "closed loop"
+    if load.get("rate"):
+        loop = f"open loop at {load['rate']:g}/s, {load['arrivals']} arrivals"
+    elif load.get("think_s"):
+        low, high = map(duration, load["think_s"])
+        loop += (
+            f", {low} to {high} between requests" if low != high else f", {low} between requests"
+        )
+    client = f"{load['client']} client"
+    if load.get("processes", 1) > 1:
+        client += f" in {load['processes']} processes"
+    return ", ".join([connections, loop, " or ".join(amount), client])
 
 
 def environment_line(environment: Json) -> str:
@@ -1011,8 +1151,37 @@ def report(run: Run, markdown: bool = False) -> str:
     for title, counts in (("Status codes", run.statuses), ("Errors", run.errors)):
         cells = [[f"  {key}", str(n)] for key, n in sorted(counts.items())]
         blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
+    if run.targets:
+        blocks += [["Targets"], target_table(run.targets)]
+    if run.curve:
+        blocks += [["Rates tried"], curve_table(run.curve)]
+    if run.slo:
+        blocks.append(_objective_lines(run.slo))
     reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
     return render([*blocks, [run.validity["verdict"], *reasons]], markdown)
+
+
+def target_table(targets: Sequence[Json]) -> Table:
+    """A row of figures for each target of a run."""
+    scale, unit = unit_of(t["latency_s"][key] for t in targets for key in ("p50", "p99"))
+    rows = [["target", "ok", "failed", f"p50 {unit}", f"p99 {unit}"]]
+    for target in targets:
+        times = [target["latency_s"][key] for key in ("p50", "p99")]
+        cells = ["-" if v is None else three_digits(v / scale) for v in times]
+        rows.append([target["name"][:40], str(target["ok"]), str(target["failed"]), *cells])
+    return Table(rows, "<>>>>")
+
+
+def _objective_lines(slo: Json) -> list[str]:
+    """Whether the objective was kept, and the highest rate that keeps it, where it was sought."""
+    lines = [f"Objective {slo['asked']}"]
+    if "max_rate" in slo and slo["max_rate"] is None:
+        lines.append("  no rate keeps it")
+    elif "max_rate" in slo:
+        lines.append(f"  kept up to {three_digits(slo['max_rate'])} requests/s")
+    elif not slo["broken"]:
+        lines.append("  kept")
+    return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo["broken"]]
 
 
 def _summary(run: Run) -> list[str]:
@@ -1028,6 +1197,7 @@ def _summary(run: Run) -> list[str]:
         "elapsed": duration(run.elapsed_s),
         "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
         "response time": f"{duration(latency['mean'])} mean, {duration(latency['stdev'])} stdev",
+        **_open_loop_facts(run),
         "connections": f"{run.connections['opened']} opened"
         + f" ({', '.join(times)})" * bool(times),
         "client": f"{three_digits(client['cpu_us_per_request'])} CPU µs a request, "
@@ -1040,6 +1210,18 @@ def _summary(run: Run) -> list[str]:
             f"{server['processes']} processes, {server['threads']} threads"
         )
     return ["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())]
+
+
+def _open_loop_facts(run: Run) -> dict[str, str]:
+    """What an open loop has beside the response time, which counts from the plan."""
+    if not run.load.get("rate"):
+        return {}
+    facts = {}
+    for label, key in (("service time", "service_s"), ("send lag", "send_lag_s")):
+        p50_s, p99_s = map(run.histograms[key].percentile_s, (50, 99))
+        facts[label] = f"p50 {duration(p50_s)}, p99 {duration(p99_s)}"
+    planned, sent = run.client["planned"], run.client["sent"]
+    return facts | {"planned": f"{planned} requests, {sent} of them sent"}
 
 
 def arm_table(arms: Mapping[str, Json]) -> Table:
@@ -1088,27 +1270,11 @@ def curve_table(points: Sequence[Json]) -> Table:
     return Table(rows, ">>>>>")
 
 
-MACHINE = ("cpu", "cores", "kernel")
-
-
-def differing(old: Json, new: Json, keys: Iterable[str] = ()) -> list[str]:
-    """What differs in two parts of records, "key: old, now new"; unknown is not different."""
-    known = [key for key in keys or new if None not in (old.get(key), new.get(key))]
-    return [f"{key}: {old[key]}, now {new[key]}" for key in known if old[key] != new[key]]
-
-
-def compare(runs: Sequence[Run], markdown: bool = False, across_machines: bool = False) -> str:
+def compare(runs: Sequence[Run], markdown: bool = False) -> str:
     """Several runs beside each other; the first is the baseline of the ratios.
 
-    A run each has no interval: for that, let loadgen.py run the URLs in rounds. Runs of
-    several machines raise Unreadable, unless they are meant to be put into one ratio.
+    A run each has no interval: for that, let loadgen.py run the URLs in rounds.
     """
-    for run in runs[1:] if not across_machines else ():
-        if found := differing(runs[0].environment, run.environment, MACHINE):
-            raise Unreadable(
-                f"{runs[0].name} and {run.name} were measured on different machines "
-                f"({'; '.join(found)}): measure both on one, or add --across-machines"
-            )
     alike = len({run.name[:20] for run in runs}) < len(runs)
     labels = [f"{n} {run.name}" if alike else run.name for n, run in enumerate(runs, 1)]
     result = Result(
@@ -1169,6 +1335,26 @@ def report_result(result: Result, markdown: bool = False) -> str:
     if markdown:
         title = f"### {number} {result.title}" if number else f"### {result.title}"
     return f"{title}\n{render(blocks, markdown, indent=4)}"
+
+
+MACHINE = ("cpu", "cores", "kernel")
+
+
+def differing(old: Json, new: Json, keys: Iterable[str] = ()) -> list[str]:
+    """What differs in two parts of records, "key: old, now new"; unknown is not different."""
+    known = [key for key in keys or new if None not in (old.get(key), new.get(key))]
+    return [f"{key}: {old[key]}, now {new[key]}" for key in known if old[key] != new[key]]
+
+
+def same_machine(runs: Sequence[Run]) -> None:
+    """Raises Unreadable where the runs, which are to be compared, are of several machines."""
+    environments = [getattr(run, "environment", {}) for run in runs]
+    for run, environment in zip(runs[1:], environments[1:], strict=True):
+        if found := differing(environments[0], environment, MACHINE):
+            raise Unreadable(
+                f"{runs[0].name} and {run.name} were measured on different machines "
+                f"({'; '.join(found)}): measure both on one, or add --across-machines"
+            )
 
 
 def changes(old: Result, new: Result, markdown: bool = False) -> str:
@@ -1428,10 +1614,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
         runs = [record for record in records if isinstance(record, Run)]
         results = [record for record in records if isinstance(record, Result)]
+        if not options.across_machines:
+            same_machine(runs)
         if not runs and len({r.name for r in results}) < len(results) == 2:
             texts = [changes(results[0], results[1], options.markdown)]
         elif len(runs) > 1:
-            texts = [compare(runs, options.markdown, options.across_machines)]
+            texts = [compare(runs, options.markdown)]
             texts += [text_of(result, options.markdown) for result in results]
         else:
             texts = [text_of(record, options.markdown) for record in records]

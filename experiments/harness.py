@@ -299,39 +299,38 @@ def beside(load: Load | None) -> Iterator[None]:
 
 
 def generate(command: str, load: Load) -> Run:
-    """Load a server with another tool. The system says what CPU time that took, the tool the
-    rest, as summarize.py reads it.
+    """Load a server with another tool. What it prints says what came back, as far as it does;
+    what it cost is the system's to say.
     """
     whole_s = math.ceil(load.duration_s or 1)  # neither wrk nor ab knows half a second
     argv = shlex.split(command.format(**asdict(load) | {"duration_s": whole_s}))
-    before, began = loadgen.Machine(load.pid), time.monotonic()
-    with tempfile.NamedTemporaryFile() as said:
+    started, before = datetime.now(UTC), loadgen.Machine(load.pid)
+    with tempfile.NamedTemporaryFile() as output:
         try:
-            child = subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT)
+            child = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
         except OSError as error:
             raise CannotRun(f"{argv[0]} cannot be run ({error.strerror}): install it") from error
         _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        after, elapsed_s = loadgen.Machine(load.pid), time.monotonic() - began
+        child.returncode, after = os.waitstatus_to_exitcode(status), loadgen.Machine(load.pid)
         if status:
-            last = Path(said.name).read_text(errors="replace").strip().splitlines()[-1:]
+            last = Path(output.name).read_text(errors="replace").strip().splitlines()[-1:]
             raise CannotRun(f"$ {shlex.join(argv)} failed: {' '.join(last)}")
-        run = summarize.read(Path(said.name))
-    if not isinstance(run, Run):
-        raise CannotRun(f"$ {shlex.join(argv)} printed no figures of one run")
-    client = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
-    client["in_flight"] = float(load.connections)  # as far as it says
-    server_cpu_s = after.server_cpu_s - before.server_cpu_s
-    return summarize.judged(
-        replace(
-            run,
-            name=load.name,
-            load=load.to_json() | {"client": argv[0]},
-            client=client | after.disturbances(before, elapsed_s),
-            server=after.memory() | {"cpu_s": server_cpu_s},
-            environment=loadgen.environment() | {"steal": after.steal(before)},
-        )
-    )
+        said: Any = summarize.read(Path(output.name))
+    elapsed_s = said.elapsed_s or float(whole_s)
+    ok = round(said.throughput * elapsed_s) if said.ok is None else said.ok
+    histograms = {key: summarize.Histogram() for key in summarize.RECORDED}
+    if said.histogram:
+        histograms["latency_s"].add(said.histogram)
+    cost = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
+    return summarize.judged(Run(
+        name=load.name, started=started.isoformat(timespec="seconds"), elapsed_s=elapsed_s,
+        load=load.to_json() | {"client": shlex.join(argv)},
+        ok=ok, failed=said.failed or 0, unfinished=0, statuses=said.statuses, errors=said.errors,
+        histograms=histograms, connections={"opened": load.connections},
+        client=cost | {"in_flight": load.connections} | after.disturbances(before, elapsed_s),
+        server=after.memory() | {"cpu_s": after.server_cpu_s - before.server_cpu_s},
+        environment=loadgen.environment() | {"steal": after.steal(before)},
+    ))  # fmt: skip
 
 
 # ---- An experiment -------------------------------------------------------------------
@@ -565,16 +564,11 @@ class Experiment:
 
     def curve(self, put: Callable[[Load], Run], load: Load, capacity: float) -> list[Json]:
         """What becomes of an open loop at shares of the requests/s that a closed loop had."""
-        points = []
-        for share in self.shares:
-            rate = share * capacity
-            run = put(replace(load, rate=rate, requests=None))  # type: ignore[call-arg]
-            p50_s, p99_s = run.latency_s["p50"], run.latency_s["p99"]
-            points.append(
-                {"rate": rate, "throughput": run.throughput, "p50_s": p50_s, "p99_s": p99_s,
-                 "failed": run.failed, "requests": run.requests}
-            )  # fmt: skip
-        return points
+        asked: Json = {"duration_s": self.base.duration_s, "requests": None}
+        return [
+            summarize.point(put(replace(load, rate=share * capacity, **asked)))
+            for share in self.shares
+        ]
 
     def conclude(self, claim: Ratio | Sequence[Ratio] | Outcome) -> None:
         """Reach the verdict, for today's versions and for the old ones where they were run."""
@@ -695,7 +689,7 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--aa", nargs="?", const="", metavar="ARM", help="one arm against itself: no difference?")
     add("--rounds", type=loadgen.count, metavar="N")
-    add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
+    add("--duration", type=summarize.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")

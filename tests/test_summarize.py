@@ -130,6 +130,7 @@ STEADY_S = exponential_s(100, 0.02, floor_s=0.1)
 def a_run(latency_s=STEADY_S, *, failed=0, busy=0.2, load=None, client=None, **fields) -> Run:
     """A run that nothing is wrong with, but for what is asked."""
     count, elapsed_s = len(latency_s), fields.pop("elapsed_s", 1.0)
+    lag_s = fields.pop("lag_s", 0.0)
     run = Run(
         name="http://127.0.0.1:8000/",
         started=STARTED,
@@ -143,7 +144,7 @@ def a_run(latency_s=STEADY_S, *, failed=0, busy=0.2, load=None, client=None, **f
         histograms={
             "latency_s": Histogram.of_seconds(latency_s),
             "service_s": Histogram.of_seconds(latency_s),
-            "send_lag_s": Histogram.of_seconds([0.0] * count),
+            "send_lag_s": Histogram.of_seconds([lag_s] * count),
             "failed_s": Histogram.of_seconds([20.0] * failed),
         },
         series=[{"time": elapsed_s, "ok": count, "failed": failed, "p50": 0.1, "p99": None}],
@@ -534,17 +535,22 @@ def doubtful(**changes) -> dict:
     return {"fast": [*rounds([6 * SLOW[0]], **changes), *fast[1:]], "slow": rounds(SLOW)}
 
 
+OPEN = {"rate": 100.0, "arrivals": "constant"}
 DOUBTS = {
     "client": (doubtful(busy=0.9), ("90 % of a core", "go by the CPU time")),
-    "stall": (doubtful(client={"loop_lag_s": 0.4}), ("stood still for 400 ms", "close")),
+    "lag": (doubtful(client={"loop_lag_s": 0.4}), ("stood still for up to 400 ms", "close")),
     "failures": (doubtful(failed=1), ("1 of 101 requests failed (1 timeout)", "look at")),
     "little": (
         doubtful(client={"in_flight": 15.0}),
         ("15.0 of 20 connections", "use fewer --connections"),
     ),
-    "rate": (
-        doubtful(load={"rate": 110.0}, client={"in_flight": 3.0}),
-        ("100 of 110 planned requests", "lower rate"),
+    "sent": (
+        doubtful(load=OPEN, client={"planned": 100, "sent": 97}),
+        ("only 97 % of what was planned", "lower rate"),
+    ),
+    "resolution": (
+        doubtful(load=OPEN, client={"planned": 100, "sent": 100}, lag_s=0.05),
+        ("under the resolution", "read the service time"),
     ),
     "overflows": (doubtful(client={"listen_overflows": 3}), ("was full 3 times", "backlog")),
     "restarts": (
@@ -609,7 +615,7 @@ def test_too_few_rounds_make_it_inconclusive():
         {"environment": ENVIRONMENT | {"steal": 0.019}},
         {"client": {"neighbour_busy": 0.19}},
         {"load": {"requests": 10}, "client": {"in_flight": 10.0}},  # no more than are asked for
-        {"load": {"rate": 101.0}, "client": {"in_flight": 3.0}},
+        {"load": OPEN, "client": {"planned": 100, "sent": 98, "in_flight": 3.0}},
         {"client": {"loop_lag_s": 0.09}},
         {"server": SERVER | {"replaced": 0}},
     ],
