@@ -107,7 +107,7 @@ if __name__ == "__main__":
         duration_s=0.3,
         then=THEN,
         ask_after="/seen",
-        subject=("little", "neighbour", "overflows", "steal"),  # it is counted, not timed
+        subject=("little", "neighbour", "overflows", "steal"),  # counted, not timed
         claim=Outcome(
             rule=f"reproduced when every server has all {CLIENTS} at once, each "
             "request in a new thread; not when any has not",
