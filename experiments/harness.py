@@ -18,6 +18,7 @@ import math
 import os
 import random
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -188,6 +189,13 @@ def backlog(port: int) -> int | None:
     return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
 
 
+def allow_files(connections: int) -> None:
+    """Let the servers that are started from now on have so many, whatever ulimit -n says."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (needed := connections + 100) and (needed <= hard or hard == resource.RLIM_INFINITY):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -345,9 +353,10 @@ class Experiment:
     quick_connections: int = 0
     expect: object = ""
     duration_s: float = 1.0
+    requests: int | None = None
     rounds: int = 6
     full_rounds: int = 15
-    causes: Sequence[Cause] = ()
+    causes: Sequence[Cause | Callable[[Mapping[str, Json]], str]] = ()
     probes: Arms = field(default_factory=dict)
     then: Arms = field(default_factory=dict)
     subject: Sequence[str] = ()
@@ -367,11 +376,15 @@ class Experiment:
         self.launches = max(3, self.rounds // 5) if options.full else 1
         self.warmup_s = 0.1 if options.quick else 0.5
         fewer = self.quick_connections if options.quick else 0
+        amount: Json = {"requests": self.requests} if self.requests else {}
+        amount = self.shortened(**amount or {"duration_s": self.duration_s})
+        if options.duration:
+            amount = {"duration_s": options.duration}
         self.base = Load(
             url="http://127.0.0.1/",
             connections=options.connections or fewer or self.connections,
-            duration_s=options.duration or self.shortened(duration_s=self.duration_s)["duration_s"],
             client=options.client,
+            **amount,
         )
         if options.then and not self.then:
             print(f"{script.name}: --then: nothing here runs on old versions", file=sys.stderr)
@@ -496,6 +509,7 @@ class Experiment:
                 "workers": workers(arm.command),
                 "versions": versions(arm.command, self.packages, self.folder),
                 "launches": [],
+                "idle": {},
             }
             for name, arm in arms.items()
         }
@@ -507,9 +521,12 @@ class Experiment:
                 bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
                 bar.update()
 
+            allow_files(self.base.connections)
             for launch in range(self.launches):
                 bar.set_description_str(f"starting {len(arms)} servers")
                 with servers(arms, self.folder) as started:
+                    for name, server in started.items():
+                        about[name]["idle"] = loadgen.Machine(server.pid).memory()
                     bar.set_description_str("warming up")
                     loads = self.warm(arms, started)
                     share = (self.rounds + launch) // self.launches
@@ -530,7 +547,11 @@ class Experiment:
         """Check each arm and load it a while; returns the loads that are to be measured."""
         loads = {n: self.checked(self.load(arm, started[n]), started[n]) for n, arm in arms.items()}
         warm = {
-            name: replace(load, duration_s=self.warmup_s, requests=None)
+            name: replace(
+                load,
+                duration_s=self.warmup_s,
+                requests=load.requests and math.ceil(load.requests / 10),  # they may take long
+            )
             for name, load in loads.items()
         }
         loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
@@ -590,7 +611,10 @@ class Experiment:
             self.measure({**self.arms, **self.old})
             self.conclude(self.claim)
         for cause in self.causes:
-            summarize.explain(self.result, cause, self.subject)
+            if isinstance(cause, Cause):
+                summarize.explain(self.result, cause, self.subject)
+            else:
+                self.result.cause.append(cause(self.result.arms))
         self.result.elapsed_s = time.monotonic() - began
 
 
@@ -601,13 +625,16 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     `probes`, which are asked once each. `expect` is the JSON value, or a text in the body, that
     each arm must answer before any timing; Each({name: value}) where arms differ. `then` names
     arms or probes again, with commands for the versions the claim was made about. `causes` are
-    what control arms show. `subject` names what is studied and so no reason for doubt:
-    "failures", "overflows", "little", "spread" … `quick_connections` are for --quick.
+    what control arms show: each a Cause, or a function of {name: arm} that returns a sentence.
+    With `requests` every arm gets so many in a round, not `duration_s`. `subject` names what is
+    studied and so no reason for doubt: "failures", "overflows", "little", "spread" …
+    `quick_connections` are for --quick.
 
     What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
     ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
     sentences) say so. Each server is asked for the path `ask_after` at the end of a launch:
     arm["said"]. The lines of its output are counted that match `log_counts`: arm["log"].
+    arm["idle"] is what the server took before any load, in memory, threads and processes.
     With `shares`, each arm is loaded at these shares of its own requests/s in an open loop:
     arm["curve"].
     """
