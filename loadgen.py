@@ -1035,7 +1035,8 @@ class Machine:
         self.server_cpu_s = sum(map(cpu_s, self.tree))
         me = psutil.Process()  # and with me what I started, such as a load beside this one
         ours = {process.pid for process in (*self.tree, me, *me.children())}
-        self.others_s = {p: cpu_s(p) for p in psutil.process_iter() if p.pid not in ours}
+        others = (p for p in psutil.process_iter() if p.pid not in ours)
+        self.others_s = {process: cpu_s(process, reaped=False) for process in others}
         self.times = psutil.cpu_times()
         self.overflows = listen_overflows()
 
@@ -1056,7 +1057,7 @@ class Machine:
 
     def disturbances(self, before: Machine, elapsed_s: float) -> Json:
         """What else went on in the `elapsed_s` since `before`."""
-        used_s = {p: s - before.others_s.get(p, s) for p, s in self.others_s.items()}
+        used_s = {p: s - before.others_s.get(p, 0.0) for p, s in self.others_s.items()}
         busiest = max(used_s, key=lambda process: used_s[process])
         name = ""
         with suppress(psutil.Error):
@@ -1068,12 +1069,15 @@ class Machine:
         }
 
 
-def cpu_s(process: psutil.Process) -> float:
-    """CPU seconds of a process and of the children it has reaped; 0.0 once it is gone."""
+def cpu_s(process: psutil.Process, reaped: bool = True) -> float:
+    """CPU seconds of a process, and of the children it has reaped; 0.0 once it is gone.
+
+    What a child used in all its life is its parent's from one moment to the next.
+    """
     with suppress(psutil.Error):
         times = process.cpu_times()
-        reaped = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-        return float(times.user + times.system + reaped)
+        keys = ("user", "system", *("children_user", "children_system") * reaped)
+        return float(sum(getattr(times, key, 0.0) for key in keys))
     return 0.0
 
 

@@ -15,6 +15,7 @@ It touches no network. Times are seconds and sizes bytes unless a name says othe
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import math
 import os
@@ -22,12 +23,14 @@ import re
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, BinaryIO, ClassVar, NoReturn, Self
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -91,16 +94,19 @@ class Histogram:
         histogram.record(np.rint(np.fromiter(values_s, float) * 1e9).astype(np.int64))
         return histogram
 
-    def record(self, values_ns: NDArray[np.int64]) -> None:
-        """Add values, shape (n,), in ns; what is beyond 1 ns or 1 h is counted at that end."""
+    def record(self, values_ns: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> None:
+        """Add values, shape (n,), in ns, each as often as `counts` says, if it is given.
+
+        What is beyond 1 ns or 1 h is counted at that end.
+        """
         if not len(values_ns):
             return
         values = np.clip(values_ns, 1, LONGEST_NS)
         bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
         bucket = np.maximum(bits - 1 - _HALF_BITS, 0)
         slots = (bucket << _HALF_BITS) + (values >> bucket)
-        self.counts += np.bincount(slots, minlength=len(self.counts))
-        self.hdr.total_count += len(values)
+        self.counts += np.bincount(slots, counts, len(self.counts)).astype(np.int64)
+        self.hdr.total_count += len(values) if counts is None else int(counts.sum())
         self.hdr.min_value = min(self.hdr.min_value, int(values.min()))
         self.hdr.max_value = max(self.hdr.max_value, int(values.max()))
 
@@ -259,8 +265,12 @@ class Run(Record):
         return self.ok / self.elapsed_s if self.elapsed_s else 0.0
 
     @property
+    def histogram(self) -> Histogram:
+        return self.histograms["latency_s"]
+
+    @property
     def latency_s(self) -> dict[str, float | None]:
-        return self.histograms["latency_s"].summary_s()
+        return self.histogram.summary_s()
 
     @property
     def server_cpu_us(self) -> float | None:
@@ -378,33 +388,642 @@ class Output:
             show(json.dumps(record.to_json()))
 
 
-def read(path: Path | None) -> Run | Result:
-    """Read a record from a file, or from standard input. Raises Unreadable with one line."""
-    label = "standard input" if path is None else str(path)
+# ---- What other tools write ----------------------------------------------------------
+FIGURES = ("min", "mean", "stdev", *(f"p{p:g}" for p in PERCENTILES), "max")
+BLOCK, LARGEST = 1 << 22, 1 << 26  # bytes: read at once of a list of samples; of all else, in all
+LONGEST_SERIES_S = 7 * 24 * 3600
+
+
+@dataclass(kw_only=True)
+class Foreign:
+    """What another tool says of one run of load. What it does not say is None, or empty.
+
+    Only where the tool wrote down every sample is there a `histogram`, of those that are ok,
+    as in a Run. Else `latency_s` is what the tool prints, without the percentiles that the
+    count cannot carry, and `buckets` maps an upper edge in seconds to the samples since the
+    edge before. `rate` is its own figure, in requests/s; `cannot_know` says in a line what
+    the source leaves out or gets wrong.
+    """
+
+    name: str
+    source: str
+    cannot_know: str
+    started: str = ""
+    elapsed_s: float | None = None
+    load: Json = field(default_factory=dict)
+    requests: int | None = None
+    failed: int | None = None
+    rate: float | None = None
+    statuses: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    latency_s: dict[str, float | None] = field(default_factory=dict)
+    buckets: dict[float, int] = field(default_factory=dict)
+    histogram: Histogram | None = None
+    series: list[Json] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        said = self.histogram.summary_s() if self.histogram else self.latency_s
+        self.latency_s = {key: said.get(key) for key in [*FIGURES, *(said.keys() - FIGURES)]}
+        for key in self.latency_s.keys() - {"min", "mean", "stdev", "max"}:
+            if (self.requests or math.inf) * (100 - float(key[1:])) < 100 * SAMPLES_BEYOND - 1e-6:
+                self.latency_s[key] = None
+
+    @property
+    def ok(self) -> int | None:
+        return None if self.requests is None or self.failed is None else self.requests - self.failed
+
+    @property
+    def throughput(self) -> float | None:
+        """Successes a second; where the source does not tell them apart, its own figure."""
+        if self.ok is None or not self.elapsed_s or (self.rate and not self.failed):
+            return self.rate
+        return self.ok / self.elapsed_s
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One form of output: how it is known, and the function that reads it.
+
+    `looks` is, for "samples", the pattern a file begins with; for "text", that of the first
+    lines of the output, wherever in a page they stand; for "json", the keys of the object.
+    `read` is given blocks of lines, the text or the object. It returns the fields of a
+    Foreign, and raises for what is missing or cut off.
+    """
+
+    form: str
+    source: str
+    looks: str
+    cannot_know: str
+    read: Callable[[Any], Json]
+
+
+READERS: list[Reader] = []
+_Read = Callable[[Any], Json]
+
+
+def reads(form: str, source: str, looks: str, cannot_know: str) -> Callable[[_Read], _Read]:
+    """Register a reader."""
+
+    def register(read: _Read) -> _Read:
+        READERS.append(Reader(form, source, looks, cannot_know, read))
+        return read
+
+    return register
+
+
+def _latency(said: Mapping[str, Any], scale_s: float = 1.0) -> dict[str, float]:
+    """Our keys for the min, mean, stdev, max and percentiles in `said`, whatever it calls them."""
+    names = {"average": "mean", "fastest": "min", "slowest": "max", "stddev": "stdev"}
+    names |= {"p0": "min", "p100": "max"}
+    found: dict[str, float] = {}
+    for name, value in said.items():
+        rank = re.fullmatch(r"p?(\d{1,3}(?:[._]\d+)?)(?:th|%)?", name)
+        key = f"p{float(rank[1].replace('_', '.')):g}" if rank else name.lower()
+        key = names.get(key, key)
+        if (rank or key in FIGURES) and value is not None and math.isfinite(float(value)):
+            found.setdefault(key, float(value) * scale_s)
+    return found
+
+
+def _outcome(statuses: Mapping[str, Any], errors: Mapping[str, Any]) -> Json:
+    """The counts that follow from those of the answers, and of the requests without one."""
+    answers, lost = ({k: int(n) for k, n in c.items() if int(n)} for c in (statuses, errors))
+    unanswered = sum(lost.values())
+    bad = sum(n for status, n in answers.items() if not 200 <= int(status) < 400)
+    counts = {"requests": sum(answers.values()) + unanswered, "failed": bad + unanswered}
+    return {**counts, "statuses": answers, "errors": lost}
+
+
+def _found(pattern: str, text: str) -> tuple[str, ...]:
+    """The groups of what must be there."""
+    if match := re.search(pattern, text):
+        return match.groups()
+    raise Unreadable(f"cut off: no {re.sub(r'[^ -~]|[(:].*|.s.*', '', pattern)!r}")
+
+
+_SPANS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def _seconds(text: str) -> float:
+    """A duration as wrk and Go write it, "20.51ms" or "1m0.5s"; NaN for anything else."""
+    parts = re.findall(r"([\d.]+)(h|ms|m|s|us|µs|ns)", text)
+    return sum(float(n) * _SPANS_S[unit] for n, unit in parts) if parts else math.nan
+
+
+# ---- Lists of samples
+class Samples:
+    """What a list of samples adds up to, however long it is."""
+
+    def __init__(self) -> None:
+        self.histogram = Histogram()
+        self.statuses: Counter[int] = Counter()
+        self.began_s, self.ended_s = math.inf, -math.inf
+        self.per_second = np.zeros((2, 0), dtype=np.int64)  # ok and failed
+
+    def add(
+        self,
+        latency_s: NDArray[np.float64],
+        statuses: NDArray[np.int64],
+        starts_s: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add samples, three arrays of shape (n,); status 0 is a request without an answer."""
+        if not len(latency_s):
+            return
+        self.statuses.update(dict(enumerate(np.bincount(statuses).tolist())))
+        ok = (statuses >= 200) & (statuses < 400)
+        self.histogram.record(np.rint(latency_s[ok] * 1e9).astype(np.int64))
+        if starts_s is None:
+            return
+        ends_s = starts_s + latency_s
+        if math.isinf(self.began_s):
+            self.zero_s = float(starts_s.min())
+        self.began_s = min(self.began_s, float(starts_s.min()))
+        self.ended_s = max(self.ended_s, float(ends_s.max()))
+        if self.ended_s - self.began_s > LONGEST_SERIES_S:
+            raise Unreadable("its time stamps are more than a week apart")
+        seconds = np.maximum(ends_s - self.zero_s, 0).astype(np.int64)
+        length = max(int(seconds.max()) + 1, self.per_second.shape[1])
+        self.per_second = np.pad(self.per_second, ((0, 0), (0, length - self.per_second.shape[1])))
+        for row, which in enumerate((ok, ~ok)):
+            self.per_second[row] += np.bincount(seconds[which], minlength=length)
+
+    def fields(self) -> Json:
+        found = {str(status): n for status, n in sorted(self.statuses.items()) if n}
+        if not found:
+            raise Unreadable("no sample in it")
+        errors = {"no answer": found.pop("0")} if "0" in found else {}
+        elapsed_s = self.ended_s - self.began_s if math.isfinite(self.began_s) else None
+        series = [
+            {"time": min(n, elapsed_s or n), "ok": int(ok), "failed": int(failed)}
+            for n, (ok, failed) in enumerate(self.per_second.T, 1)
+        ]
+        fields = {"elapsed_s": elapsed_s, "histogram": self.histogram, "series": series}
+        return fields | _outcome(found, errors)
+
+
+def _blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+    """The lines of a file, some megabytes of whole ones at a time."""
+    rest = head
+    while more := stream.read(BLOCK):
+        whole, newline, tail = (rest + more).rpartition(b"\n")
+        if newline:
+            yield whole.replace(b"\r", b"") + newline if b"\r" in whole else whole + newline
+        if len(tail) > LARGEST:
+            raise Unreadable(f"a line of more than {size(LARGEST)}")
+        rest = tail
+    if rest.strip():
+        yield rest.replace(b"\r", b"").rstrip(b"\n") + b"\n"
+
+
+def _numbers(
+    data: NDArray[np.uint8], begins: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The decimal numbers that stand at data[begin:end], read all at once; NaN for another text."""
+    widths = ends - begins
+    values, scale = np.zeros(len(begins)), np.ones(len(begins))
+    fraction, bad = np.zeros(len(begins), dtype=bool), (widths < 1) | (widths > 30)
+    for place in range(min(int(widths.max(initial=0)), 30)):
+        inside = place < widths
+        digit = data[np.minimum(begins + place, len(data) - 1)] - np.uint8(48)
+        point = digit == 254  # "." is 46
+        bad |= inside & ((digit > 9) & ~point | point & fraction)
+        inside &= ~point
+        values = np.where(inside, values * 10 + digit, values)
+        scale[inside & fraction] *= 10
+        fraction |= point
+    return np.where(bad, np.nan, values / scale)
+
+
+def _columns(
+    blocks: Iterable[bytes],
+    latency: tuple[int, float],
+    status: int | None = None,
+    start: tuple[int, float] | None = None,
+    separator: str = ",",
+    header: bool = True,
+) -> Json:
+    """Read samples from columns, counted from 0; a time is given as its column and unit in s."""
+    samples, line = Samples(), 1
+    wanted = [column for column in (latency[0], status, start and start[0]) if column is not None]
+    for block in blocks:
+        data = np.frombuffer(block, dtype=np.uint8)
+        ends = np.flatnonzero(data == 10)
+        begins = np.concatenate([[0], ends[:-1] + 1])
+        skip = int(header and line == 1)
+        begins, ends, line = begins[skip:], ends[skip:], line + skip
+        marks = np.append(
+            np.flatnonzero(data == ord(separator)), np.full(max(wanted) + 1, len(data))
+        )
+        first = np.searchsorted(marks, begins)
+        found = {}
+        for column in wanted:
+            left = marks[first + column - 1] + 1 if column else begins
+            found[column] = _numbers(data, left, np.minimum(marks[first + column], ends))
+            if np.isnan(found[column]).any():
+                line += int(np.argmax(np.isnan(found[column])))
+                raise Unreadable(f"cut off or damaged in line {line}, column {column + 1}")
+        codes = np.full(len(begins), 200) if status is None else found[status].astype(np.int64)
+        starts_s = found[start[0]] * start[1] if start else None
+        samples.add(found[latency[0]] * latency[1], codes, starts_s)
+        line += len(ends)
+    return samples.fields()
+
+
+@reads("samples", "hey csv", r"response-time,DNS\+dialup,",
+       "requests without an answer, and all after the first million")  # fmt: skip
+def _hey_csv(blocks: Iterable[bytes]) -> Json:
+    return _columns(blocks, latency=(0, 1.0), status=6, start=(7, 1.0))
+
+
+@reads("samples", "ab -g", r"starttime\tseconds\tctime\t",
+       "how long it took, and what failed; whole milliseconds")  # fmt: skip
+def _ab_gnuplot(blocks: Iterable[bytes]) -> Json:
+    counts = _columns(blocks, latency=(4, 1e-3), separator="\t")
+    return counts | {"statuses": {}, "failed": None}
+
+
+@reads("samples", "oha csv", r"request-start,DNS,", "requests without an answer")
+def _oha_csv(blocks: Iterable[bytes]) -> Json:
+    return _columns(blocks, latency=(4, 1.0), status=6, start=(0, 1.0))
+
+
+VEGETA = "how late a request was sent: its clock starts when a worker is free"
+
+
+@reads("samples", "vegeta csv", r"\d{16,19},\d{1,3},\d+,\d+,\d+,", VEGETA)
+def _vegeta_csv(blocks: Iterable[bytes]) -> Json:
+    return _columns(blocks, latency=(2, 1e-9), status=1, start=(0, 1e-9), header=False)
+
+
+def _lines(
+    blocks: Iterable[bytes], sample: Callable[[Json], tuple[str, Any, float] | None]
+) -> Json:
+    """Read samples from a JSON object a line: time stamp, status and latency in seconds."""
+    samples, line = Samples(), 1
+    for block in blocks:
+        objects = block.decode("utf-8", "replace").strip("\n").replace("\n", ",\n")
+        found: list[tuple[str, Any, float] | None] = []
+        try:
+            for each in json.loads(f"[{objects}]"):
+                found.append(sample(each))
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            line += getattr(error, "lineno", len(found) + 1) - 1
+            raise Unreadable(f"cut off or damaged in line {line}: {error!r:.60}") from error
+        line += len(found)
+        if kept := [each for each in found if each]:
+            stamps, statuses, latency_s = zip(*kept, strict=True)
+            starts_s = np.array([datetime.fromisoformat(stamp).timestamp() for stamp in stamps])
+            samples.add(np.array(latency_s, float), np.array(statuses, int), starts_s)
+    return samples.fields()
+
+
+@reads("samples", "vegeta", r'\{(?=[^\n]*"timestamp":\s*")[^\n]*"latency":\s*\d', VEGETA)
+def _vegeta(blocks: Iterable[bytes]) -> Json:
+    return _lines(blocks, lambda hit: (hit["timestamp"], hit["code"], hit["latency"] / 1e9))
+
+
+@reads("samples", "k6", r'\{(?=[^\n]*"metric":\s*")[^\n]*"type":\s*"(?:Metric|Point)"',
+       "the time that a connection took: it is not in http_req_duration")  # fmt: skip
+def _k6(blocks: Iterable[bytes]) -> Json:
+    def sample(entry: Json) -> tuple[str, Any, float] | None:
+        if entry["metric"] != "http_req_duration" or entry["type"] != "Point":
+            return None
+        data, tags = entry["data"], entry["data"]["tags"]
+        lasted_s = data["value"] / 1e3
+        ended = datetime.fromisoformat(data["time"]) - timedelta(seconds=lasted_s)
+        return ended.isoformat(), int(tags["status"]), lasted_s
+
+    return _lines(blocks, sample)
+
+
+# ---- Sums, percentiles and buckets
+@reads("text", "hey", r"Summary:\s+Total:\s+[\d.]+ secs",
+       "its requests/s counts errors, its response times leave them out")  # fmt: skip
+def _hey(text: str) -> Json:
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)\s", text)[0])
+    said = dict(re.findall(r"(Total|Slowest|Fastest|Average):\s+([\d.]+) secs", text)[:4])
+    elapsed_s = float(said.pop("Total"))
+    rows = re.findall(r"[\d.]+ \[(\d+)\]\s*\|", text)
+    if len(rows) not in (0, 11):
+        raise Unreadable("cut off in its histogram")
+    said |= {p: v for p, v in re.findall(r"(\d+%) in ([\d.]+) secs", text) if p != "0%"}
+    statuses = dict(re.findall(r"\[(\d+)\]\s+(\d+) responses", text))
+    errors = {kind: n for n, kind in re.findall(r"^ +\[(\d+)\]\t(?!\d+ resp|\|)(.+)", text, re.M)}
+    counts = _outcome(statuses, errors) if statuses or errors else {}
+    latency_s = {} if errors and not statuses else _latency(said)
+    low, high = latency_s.get("min") or 0.0, latency_s.get("max") or 0.0
+    marks = [low + n * (high - low) / 10 for n in range(len(rows))]  # printed to three decimals
+    told = {"elapsed_s": elapsed_s, "rate": rate, "requests": round(rate * elapsed_s)}
+    return {
+        **told,
+        "latency_s": latency_s,
+        "buckets": dict(zip(marks, map(int, rows), strict=True)),
+        **counts,
+    }
+
+
+@reads("text", "ab", r"(?:Server Software:[^%]{0,400}?)?Concurrency Level:\s+\d+",
+       "whole milliseconds; answers of another length are failures only to ab")  # fmt: skip
+def _ab(text: str) -> Json:
+    def count(what: str) -> int:
+        return int(found[1]) if (found := re.search(rf"{what}:\s+(\d+)", text)) else 0
+
+    elapsed_s, rate = (
+        float(_found(pattern, text)[0])
+        for pattern in (
+            r"Time taken for tests:\s+([\d.]+) s",
+            r"Requests per second:\s+([\d.]+) \[",
+        )
+    )
+    url = re.search(r"name:\s+(\S+?)\s*Server Port:\s+(\d+)\s*Document Path:\s+(/.*?)\s*Doc", text)
+    names = {"connect": r"\(Connect", "receive": "Receive", "exceptions": "Exceptions"}
+    errors = {kind: count(what) for kind, what in names.items()}
+    errors["status"] = count("Non-2xx responses")
+    said = dict(re.findall(r"(\d+%)\s+(\d+)(?=\s|$)", text.partition("served within")[2]))
+    if table := re.search(r"Total:" + r"\s+([\d.]+)" * 5, text):
+        said |= dict(zip(("min", "mean", "stdev", "p50", "max"), table.groups(), strict=True))
+    return {
+        "name": "http://{}:{}{}".format(*url.groups()) if url else "",
+        "load": {"connections": count("Concurrency Level"), "keepalive": "Keep-Alive req" in text},
+        "requests": int(_found(r"Complete requests:\s+(\d+)", text)[0]),
+        "failed": sum(errors.values()),
+        "errors": {kind: n for kind, n in errors.items() if n},
+        "elapsed_s": elapsed_s,
+        "rate": rate,
+        "latency_s": _latency(said, 1e-3),
+    }
+
+
+@reads("text", "wrk", r"Running \S+ test @ \S+",
+       "requests that were not answered in its time-out")  # fmt: skip
+def _wrk(text: str) -> Json:
+    asked, url = _found(r"Running (\S+) test @ (\S+)", text)
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)\s", text)[0])
+    answered, elapsed = _found(r"(\d+) requests in ([^ ,]+),", text)
+    errors = dict(re.findall(r"(connect|read|write|timeout) (\d+)", text.partition("errors:")[2]))
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    errors["status"] = bad[1] if bad else "0"
+    corrected = text.partition("Uncorrected Latency")[0]
+    figures = _found(r"Latency\s+(\S+)\s+(\S+)\s+(\S+)\s", text)
+    said = dict(zip(("mean", "stdev", "max"), figures, strict=True))
+    said |= dict(re.findall(r"^\s*(\d[\d.]*%)\s+(\d[\d.]*[a-z]+)\s*$", corrected, re.M))
+    fields: Json = {"errors": {kind: int(n) for kind, n in errors.items() if int(n)}}
+    if "calibration" in text or "HdrHistogram" in text:
+        fields |= {"source": "wrk2", "cannot_know": "the response times of its first 10 s"}
+    failed = sum(fields["errors"].values())
+    return fields | {
+        "name": url,
+        "load": {
+            "connections": int(_found(r"threads and (\d+) connections", text)[0]),
+            "duration_s": _seconds(asked),
+        },
+        "elapsed_s": _seconds(elapsed),
+        "rate": rate,
+        "requests": int(answered) + failed - int(errors["status"]),
+        "failed": failed,
+        "latency_s": _latency({key: _seconds(value) for key, value in said.items()}),
+    }
+
+
+@reads("text", "vegeta", r"Requests\s+\[total, rate", VEGETA)
+def _vegeta_text(text: str) -> Json:
+    def row(name: str) -> dict[str, str]:
+        labels, values = _found(rf"{name}\s+\[([^]]+)\][ \t]+(\S.*)", text)
+        return dict(zip(labels.split(", "), values.strip().split(", "), strict=True))
+
+    requests, lasted, said = row("Requests"), row("Duration"), row("Latencies")
+    statuses = dict(pair.split(":") for pair in row("Status Codes")["code:count"].split())
+    lost = {"no answer": statuses.pop("0")} if "0" in statuses else {}
+    return _outcome(statuses, lost) | {
+        "load": {"rate": float(requests["rate"])},
+        "elapsed_s": _seconds(lasted["total"]),
+        "latency_s": _latency({key: _seconds(value) for key, value in said.items()}),
+    }
+
+
+# ---- One object of JSON
+@reads("json", "vegeta", "latencies status_codes requests", VEGETA)
+def _vegeta_json(data: Json) -> Json:
+    statuses = dict(data["status_codes"])
+    lost = {"no answer": statuses.pop("0")} if "0" in statuses else {}
+    edges = sorted((int(edge), n) for edge, n in (data.get("buckets") or {}).items())
+    uppers = [edge / 1e9 for edge, _ in edges[1:]] + [math.inf]
+    return _outcome(statuses, lost) | {
+        "started": str(data.get("earliest", "")),
+        "load": {"rate": data["rate"]},
+        "elapsed_s": (data["duration"] + data["wait"]) / 1e9,
+        "latency_s": _latency(data["latencies"], 1e-9),
+        "buckets": dict(zip(uppers, (n for _, n in edges), strict=False)),
+    }
+
+
+@reads("json", "oha", "summary latencyPercentiles statusCodeDistribution",
+       "requests without an answer in its response times; 1.6 to 1.13 correct wrongly")  # fmt: skip
+def _oha(data: Json) -> Json:
+    summary = data["summary"]
+    buckets = sorted((float(edge), n) for edge, n in data["responseTimeHistogram"].items())
+    errors = dict(data["errorDistribution"])
+    errors.pop("aborted due to deadline", None)  # were under way when the time was up
+    return _outcome(data["statusCodeDistribution"], errors) | {
+        "elapsed_s": summary["total"],
+        "latency_s": _latency(summary | data["latencyPercentiles"]),
+        "buckets": dict(buckets),
+    }
+
+
+@reads("json", "autocannon", "latency requests throughput non2xx", "whole milliseconds")
+def _autocannon(data: Json) -> Json:
+    statuses = {code: each["count"] for code, each in data["statusCodeStats"].items()}
+    fields = _outcome(statuses, {"connection": data["errors"], "mismatch": data["mismatches"]})
+    latency, total = data["latency"], data["requests"]["total"]
+    if latency["totalCount"] > 1.01 * total:
+        counts = f"it has {latency['totalCount']} of {total} requests"
+        fields["cannot_know"] = f"response times: {counts}, most of them made up"
+        latency = {}
+    return fields | {
+        "name": data["url"],
+        "started": data["start"],
+        "load": {"connections": data["connections"]},
+        "elapsed_s": data["duration"],
+        "latency_s": _latency(latency, 1e-3),
+    }
+
+
+@reads("json", "bombardier", "spec result", "the shortest response time")
+def _bombardier(data: Json) -> Json:
+    spec, result = data["spec"], data["result"]
+    statuses = {f"{n}00": result[f"req{n}xx"] for n in range(1, 6)}
+    fields = _outcome(statuses, {"no answer": result["others"]})
+    return fields | {
+        "name": spec["url"],
+        "load": {"connections": spec["numberOfConnections"], "rate": spec.get("rate")},
+        "elapsed_s": result["timeTakenSeconds"],
+        "statuses": {f"{code[0]}xx": n for code, n in fields["statuses"].items()},
+        "latency_s": _latency(result["latency"] | result["latency"].get("percentiles", {}), 1e-6),
+    }
+
+
+# ---- Whole files of text
+@reads("file", "Locust", r"Type,Name,Request Count,Failure Count,",
+       "failures are in its response times; two digits above 100 ms")  # fmt: skip
+def _locust(text: str) -> Json:
+    rows = list(csv.DictReader(text.splitlines()))
+    if not rows or rows[-1]["Name"] != "Aggregated":
+        raise Unreadable("cut off: no row 'Aggregated'")
+    row = rows[-1]
+    requests, rate = int(row["Request Count"]), float(row["Requests/s"])
+    said = {key.removesuffix(" Response Time"): v for key, v in row.items() if v != "N/A"}
+    return {
+        "requests": requests,
+        "failed": int(row["Failure Count"]),
+        "elapsed_s": requests / rate if rate else None,
+        "latency_s": _latency(said, 1e-3),
+    }
+
+
+@reads("file", "ab -e", r"Percentage served,Time in ms", "anything but percentiles")
+def _ab_percentiles(text: str) -> Json:
+    said = dict(line.split(",") for line in text.split()[4:])
+    if "100" not in said and "99" not in said:
+        raise Unreadable("cut off: no row 99")
+    return {"latency_s": _latency(said, 1e-3)}
+
+
+@reads("file", "hgrm", r"\s*Value(?:\(\w+\))?\s+Percentile\s+TotalCount",
+       "how long it took, and what failed; each percentile is that of its next row")  # fmt: skip
+def _hgrm(text: str) -> Json:
+    unit = re.match(r"\s*Value\((\w+)\)", text)
+    rows = re.findall(r"^\s*([\d.]+)\s+([\d.]+)\s+(\d+)(?:\s+\S+)?\s*$", text, re.M)
+    if not rows or float(rows[-1][1]) < 1:
+        raise Unreadable("cut off: no row of percentile 1")
+    totals = np.array([int(total) for _, _, total in rows])
+    said = {"max": rows[-1][0]} | ({"min": rows[0][0]} if float(rows[0][1]) == 0 else {})
+    for rank in PERCENTILES:
+        said[f"p{rank:g}"] = rows[int(np.searchsorted(totals, totals[-1] * rank / 100 - 1e-9))][0]
+    said |= dict(re.findall(r"(Mean|Max)\s*=\s*([\d.]+)", text))  # some scale no StdDeviation
+    fields = {"requests": int(totals[-1]), "latency_s": _latency(said, 1e-3)}
+    if unit:
+        return fields | {"latency_s": _latency(said, _SPANS_S[unit[1]])}
+    return fields | {"cannot_know": "its unit (taken as ms), how long it took, and what failed"}
+
+
+@reads("file", "hlog", r"(?:#.*\n)*\s*\"StartTimestamp\",\"Interval_Length\"", "what failed")
+def _hlog(text: str) -> Json:
+    """Its values have no unit but the one that makes their maximum Interval_Max, in ms."""
+    histogram, series, began_s, ended_s = Histogram(), [], math.inf, -math.inf
+    for line in text.splitlines():
+        fields = line.removeprefix("Tag=").split(",")[-4:]
+        if line.startswith(("#", '"')) or not line.strip():
+            continue
+        start_s, length_s, highest_ms = map(float, fields[:3])
+        part = Histogram.decode(fields[3])
+        began_s, ended_s = min(began_s, start_s), max(ended_s, start_s + length_s)
+        if part.count:
+            power = round(math.log10(part.hdr.max_value / highest_ms)) if highest_ms else 6
+            used = np.flatnonzero(part.counts)
+            values_ns = _layout(len(part.counts))[0][used] * 10 ** (6 - power)
+            counts, part = part.counts[used], Histogram()
+            part.record(values_ns, counts)
+            histogram.add(part)
+        p50, p99 = part.percentile_s(50), part.percentile_s(99)
+        second: Json = {"ok": part.count, "failed": 0, "p50": p50, "p99": p99}
+        series.append({"time": ended_s - began_s} | second)
+    return {
+        "requests": histogram.count,
+        "elapsed_s": ended_s - began_s if series else None,
+        "histogram": histogram,
+        "series": series,
+    }
+
+
+def _page(text: str) -> list[Json]:
+    """Each output of a known tool that a page quotes, named by the line above it."""
+    readers = [reader for reader in READERS if reader.form == "text"]
+    found = [(match, reader) for reader in readers for match in re.finditer(reader.looks, text)]
+    found.sort(key=lambda each: each[0].start())
+    ends = [match.start() for match, _ in found[1:]] + [len(text)]
+    outputs = []
+    for (match, reader), end in zip(found, ends, strict=False):
+        fields = _fields(reader, text[match.start() : end])
+        above = [line.strip("#*>$`~: \t") for line in text[: match.start()].splitlines()]
+        if len(found) > 1 and any(above):
+            fields["name"] = [line for line in above if line][-1]
+        outputs.append(fields)
+    return outputs
+
+
+def _fields(reader: Reader, content: Any) -> Json:
     try:
-        text = sys.stdin.read() if path is None else path.read_text(encoding="utf-8")
-        data = json.loads(text)
-    except OSError as error:
-        raise Unreadable(f"{label}: {error.strerror}") from error
+        fields = reader.read(content)
+    except Unreadable as error:
+        raise Unreadable(f"{reader.source}: {error}") from error
+    return {"source": reader.source, "cannot_know": reader.cannot_know, **fields}
+
+
+def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
+    head = stream.read(1 << 16)
+    for reader in READERS:
+        if reader.form == "samples" and re.match(reader.looks, head.decode("utf-8-sig", "replace")):
+            return [_foreign(_fields(reader, _blocks(stream, head)), name)]
+    content = head + stream.read(LARGEST - len(head))
+    if len(content) == LARGEST:
+        raise Unreadable(f"over {size(LARGEST)}, and no list of samples that is known")
+    text = content.decode("utf-8-sig", "replace")
+    if not text.strip():
+        raise Unreadable("nothing in it; expected a record, or what a load generator wrote")
+    for reader in READERS:
+        if reader.form == "file" and re.match(reader.looks, text):
+            return [_foreign(_fields(reader, text), name)]
+    if outputs := _page(text):
+        return [_foreign(fields, name) for fields in outputs]
+    try:  # some tools talk before they write JSON
+        data = json.loads(
+            text[first.start() :] if (first := re.search(r"^\{", text, re.M)) else text
+        )
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{label}: not JSON ({error}); expected a record of loadgen.py") from error
+        expected = "expected a record, or what a load generator wrote"
+        raise Unreadable(f"not JSON ({error}); {expected}") from error
+    for reader in READERS:
+        if (
+            reader.form == "json"
+            and isinstance(data, dict)
+            and data.keys() >= {*reader.looks.split()}
+        ):
+            return [_foreign(_fields(reader, data), name)]
     kind = data.get("format") if isinstance(data, dict) else None
     if kind not in (Run.FORMAT, Result.FORMAT):
-        raise Unreadable(f"{label}: JSON, but no record of loadgen.py (no known `format`)")
+        raise Unreadable("JSON, but no record of loadgen.py (no known `format`)")
+    record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
+    text_of(record)  # whatever is damaged shows itself here, and not half way down a page
+    return [record]
+
+
+def _foreign(fields: Json, name: str) -> Foreign:
+    return Foreign(**fields | {"name": fields.get("name") or name})
+
+
+def read_all(path: Path | None) -> Sequence[Run | Result | Foreign]:
+    """Every record in a file, or in standard input: more than one where a page quotes several
+    outputs. Raises Unreadable with one line.
+    """
+    label = "standard input" if path is None else str(path)
     try:
-        record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
-        text_of(record)  # whatever is damaged shows itself here, and not half way down a page
-        return record
-    except (
-        Unreadable,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-    ) as error:
-        why = error if isinstance(error, Unreadable) else repr(error)
-        raise Unreadable(f"{label}: not a whole record: {why}") from error
+        with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as stream:
+            return _records(stream, path.stem if path else label)
+    except OSError as error:
+        raise Unreadable(f"{label}: {error.strerror}") from error
+    except Unreadable as error:
+        raise Unreadable(f"{label}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise Unreadable(f"{label}: not a whole record: {error!r}") from error
+
+
+def read(path: Path | None) -> Run | Result | Foreign:
+    """The one record in a file, or in standard input. Raises Unreadable with one line."""
+    records = read_all(path)
+    if len(records) > 1:
+        raise Unreadable(f"{path or 'standard input'}: {len(records)} outputs, expected one")
+    return records[0]
 
 
 # ---- What decides --------------------------------------------------------------------
@@ -416,7 +1035,7 @@ METRICS = {
     "p50_s": " p50",
     "p99_s": " p99",
     "server_cpu_us": " CPU µs a request",
-    "client_cpu_us": " client CPU µs a request",
+    "client_cpu_us": " client CPU µs",
     "elapsed_s": " time",
 }
 
@@ -654,7 +1273,7 @@ def rule_of(claim: Claim) -> str:
     """The rule of a claim, in words; of several ratios each with its arms."""
     if isinstance(claim, Ratio | Outcome):
         return claim.rule
-    return "; ".join(f"{r.over} / {r.under} {r.rule}" for r in claim)
+    return "; ".join(f"{r.over} / {r.under}{METRICS[r.metric]} {r.rule}" for r in claim)
 
 
 def decide(
@@ -1086,21 +1705,92 @@ def histogram_rows(named: Mapping[str, Histogram]) -> list[str]:
             f"{three_digits(low / scale)} to {three_digits(high / scale)} {unit}"
             for (low, high), (scale, unit) in zip(pairwise(edges), units, strict=False)
         ]
+    return _bars(labels, {name: h.between(edges) for name, h in shown.items()}, len(named) > 1)
+
+
+def bucket_rows(buckets: Mapping[float, int]) -> list[str]:
+    """The rows of a histogram that another tool made, from upper edges in seconds to counts."""
+    if not any(buckets.values()):
+        return []
+    scale, unit = unit_of(buckets)
+    marks = _told_apart([edge / scale for edge in buckets])
+    labels = [
+        f"over {marks[-2]} {unit}" if mark == "inf" else f"to {mark} {unit}" for mark in marks
+    ]
+    return _bars(labels, {"": list(buckets.values())})
+
+
+def _bars(labels: list[str], columns: dict[str, list[int]], titled: bool = False) -> list[str]:
     indent = max(map(len, [*labels, "response time"])) + 2
-    room = max((WIDTH - 4 - indent) // len(shown), 12)
-    shown = dict(list(shown.items())[: (WIDTH - 4 - indent) // room])
-    titles = "".join(f"{name[: room - 2]:<{room}}" for name in shown)
-    lines = [f"{'response time':<{indent}}{titles}"] if len(named) > 1 else []
-    counts = [histogram.between(edges) for histogram in shown.values()]
+    room = max((WIDTH - 4 - indent) // len(columns), 12)
+    columns = dict(list(columns.items())[: (WIDTH - 4 - indent) // room])
+    titles = "".join(f"{name[: room - 2]:<{room}}" for name in columns)
+    lines = [f"{'response time':<{indent}}{titles}"] if titled else []
     for row, label in enumerate(labels):
         cells = []
-        for column in counts:
+        for column in columns.values():
             digits = len(str(max(column)))
             bar = "■" * round(column[row] / max(column) * (room - digits - 3))
             tail = f" {column[row]}" if bar else f"{column[row]}"
             cells.append(f"|{bar}{tail if column[row] else ''}".ljust(room))
         lines.append(f"{label:<{indent}}{''.join(cells)}".rstrip())
     return lines
+
+
+def sparkline(series: Sequence[Json]) -> list[str]:
+    """The successes a second of a run as a line of bars, and what happened to them when.
+
+    Empty where they do not change: see `moments`.
+    """
+    if not (found := moments(series)):
+        return []
+    spans_s, ok, _ = _seconds_of(series)
+    together = -(-len(ok) // (WIDTH - 30))  # seconds in a bar
+    starts = np.arange(0, len(ok), together)
+    rates = np.add.reduceat(ok, starts) / np.add.reduceat(spans_s, starts)
+    bars = "".join("▁▂▃▄▅▆▇█"[round(7 * rate / rates.max())] for rate in rates)
+    span = f"0 to {spans_s.sum():.0f} s, up to {three_digits(rates.max())}/s"
+    return [
+        "Requests/s over time",
+        f"  {bars}  {span}",
+        *(wrapped("  -", each, 4) for each in found),
+    ]
+
+
+def moments(series: Sequence[Json]) -> list[str]:
+    """Where the successes a second were below 70 % of the usual, and by more than chance.
+
+    Usual is what they reach in the best quarter of the seconds.
+    """
+    spans_s, ok, failed = _seconds_of(series)
+    if len(ok) < 4:
+        return []
+    usual = float(np.quantile(ok / spans_s, 0.75))
+    expected = usual * spans_s
+    low = (ok < 0.7 * expected) & (expected - ok > 5 * np.sqrt(expected))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], low, [False]]).astype(int)))
+    ends_s, found = np.concatenate([[0.0], np.cumsum(spans_s)]), []
+    for first, last in edges.reshape(-1, 2):
+        begin, end, lost = ends_s[first], ends_s[last], int(failed[first:last].sum())
+        span = f"from {begin:.0f} s to {end:.0f} s"
+        if first == 0:
+            found.append(f"warm-up until {end:.0f} s")
+        elif lost:
+            found.append(f"restart or outage {span}: {lost} requests failed")
+        else:
+            found.append(f"stall {span}" if last < len(ok) else f"slower from {begin:.0f} s on")
+    return found
+
+
+def _seconds_of(series: Sequence[Json]) -> NDArray[np.float64]:
+    """Length in s, successes and failures of each entry, but for a short last one."""
+    ends_s = [0.0, *(entry["time"] for entry in series)]
+    rows = [
+        (end - begin, entry["ok"], entry["failed"])
+        for (begin, end), entry in zip(pairwise(ends_s), series, strict=True)
+        if end - begin > 0.5
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 3).T
 
 
 def load_line(load: Json) -> str:
@@ -1130,35 +1820,83 @@ def environment_line(environment: Json) -> str:
     return ", ".join([*versions, python, environment["cpu"], cores])
 
 
-def report(run: Run, markdown: bool = False) -> str:
+def figure_s(run: Run | Foreign, key: str) -> float | None:
+    """One figure of the response times in seconds: "min", "mean", "p99.9"; None if not known."""
+    if key[0] == "p" and run.histogram:
+        return run.histogram.percentile_s(float(key[1:]))
+    return run.latency_s.get(key)
+
+
+def report(
+    run: Run | Foreign, markdown: bool = False, percentiles: Sequence[float] = PERCENTILES
+) -> str:
     """One run as text: what was asked, what came back, and whether to believe it."""
-    asked = textwrap.wrap(load_line(run.load), WIDTH)
-    blocks: list[Block] = [[run.name[:WIDTH], *asked], _summary(run)]
-    if run.ok:
-        summary = run.latency_s
-        shown = {k: summary[k] for k in ("min", *(f"p{p:g}" for p in PERCENTILES), "max")}
+    asked = load_line(run.load) if isinstance(run, Run) else _foreign_load(run)
+    blocks: list[Block] = [[run.name[:WIDTH], *textwrap.wrap(asked, WIDTH)]]
+    facts = _summary(run) if isinstance(run, Run) else _foreign_summary(run)
+    if facts:
+        lines = (wrapped(f"  {label}", text, 17) for label, text in facts.items())
+        blocks.append(["Summary", *lines])
+    blocks.append(sparkline(run.series))
+    bars = bucket_rows(run.buckets) if isinstance(run, Foreign) else []
+    if bars := histogram_rows({"": run.histogram}) if run.histogram else bars:
+        blocks.append(["Response time histogram", *(f"  {bar}" for bar in bars)])
+    keys = ["min", *(f"p{p:g}" for p in percentiles), "max"]
+    if not run.histogram and percentiles is PERCENTILES:  # all that the source says, and no more
+        said = {key for key, value in run.latency_s.items() if value is not None}
+        ranks = sorted(float(key[1:]) for key in said if key[0] == "p")
+        ranks = [p for p in ranks if p >= 50 and (len(ranks) < 20 or p in PERCENTILES)]
+        keys = [*({"min"} & said), *(f"p{p:g}" for p in ranks), *({"max"} & said)]
+    shown = {key: figure_s(run, key) for key in keys}
+    if any(shown.values()):
         scale, unit = unit_of(shown.values())
         cells = [
             [f"  {k}", "-" if v is None else three_digits(v / scale)] for k, v in shown.items()
         ]
-        bars = histogram_rows({"": run.histograms["latency_s"]})
         too_few = f"  - fewer than {SAMPLES_BEYOND} samples beyond it"
         note = [too_few] if None in shown.values() else []
-        blocks += [
-            ["Response time histogram", *(f"  {bar}" for bar in bars)],
-            [f"Latency distribution ({unit})", *Table(cells, "<>").text(), *note],
-        ]
+        blocks.append([f"Latency distribution ({unit})", *Table(cells, "<>").text(), *note])
     for title, counts in (("Status codes", run.statuses), ("Errors", run.errors)):
-        cells = [[f"  {key}", str(n)] for key, n in sorted(counts.items())]
-        blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
-    if run.targets:
-        blocks += [["Targets"], target_table(run.targets)]
-    if run.curve:
-        blocks += [["Rates tried"], curve_table(run.curve)]
-    if run.slo:
-        blocks.append(_objective_lines(run.slo))
-    reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
-    return render([*blocks, [run.validity["verdict"], *reasons]], markdown)
+        cells = [[f"  {key[:60]}", str(n)] for key, n in sorted(counts.items())]
+        if cells or isinstance(run, Run):
+            blocks.append([title, *(Table(cells, "<>").text() if cells else ["  none"])])
+    if isinstance(run, Run):
+        blocks += [["Targets"], target_table(run.targets)] if run.targets else []
+        blocks += [["Rates tried"], curve_table(run.curve)] if run.curve else []
+        blocks += [_objective_lines(run.slo)] if run.slo else []
+    if isinstance(run, Foreign):
+        blocks.append([wrapped("Not known", f"from {run.source}: {run.cannot_know}", 11)])
+    else:
+        reasons = [wrapped("  -", reason, 4) for reason in run.validity["reasons"]]
+        blocks.append([run.validity["verdict"], *reasons])
+    return render(blocks, markdown)
+
+
+def _foreign_load(run: Foreign) -> str:
+    load, asked = run.load, [run.source]
+    if load.get("connections"):
+        asked.append(f"{load['connections']} connections")
+    if load.get("keepalive") is False:
+        asked.append("a new one for each request")
+    return ", ".join(asked + ([f"at {load['rate']:g}/s"] if load.get("rate") else []))
+
+
+def _foreign_summary(run: Foreign) -> dict[str, str]:
+    facts, mean, stdev = {}, run.latency_s["mean"], run.latency_s["stdev"]
+    if run.requests is not None:
+        facts["requests"] = str(run.requests)
+        if run.failed is not None:
+            facts["requests"] += f": {run.ok} ok, {run.failed} failed"
+    if run.elapsed_s is not None:
+        facts["elapsed"] = duration(run.elapsed_s)
+    if run.throughput is not None:
+        whose = "requests/s (those that are ok)" if run.ok is not None else "requests/s, as it says"
+        facts["throughput"] = f"{three_digits(run.throughput)} {whose}"
+    if mean is not None:
+        facts["response time"] = f"{duration(mean)} mean" + (
+            f", {duration(stdev)} stdev" if stdev is not None else ""
+        )
+    return facts
 
 
 def target_table(targets: Sequence[Json]) -> Table:
@@ -1184,7 +1922,7 @@ def _objective_lines(slo: Json) -> list[str]:
     return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo["broken"]]
 
 
-def _summary(run: Run) -> list[str]:
+def _summary(run: Run) -> dict[str, str]:
     latency, client, server = run.latency_s, run.client, run.server
     times = [
         f"{what} {duration(run.connections[key])}"
@@ -1209,7 +1947,7 @@ def _summary(run: Run) -> list[str]:
             f"{size(server['rss_bytes'])} at its peak, "
             f"{server['processes']} processes, {server['threads']} threads"
         )
-    return ["Summary", *(wrapped(f"  {label}", text, 17) for label, text in facts.items())]
+    return facts
 
 
 def _open_loop_facts(run: Run) -> dict[str, str]:
@@ -1270,43 +2008,105 @@ def curve_table(points: Sequence[Json]) -> Table:
     return Table(rows, ">>>>>")
 
 
-MACHINE = ("cpu", "cores", "kernel")
+def compare(
+    runs: Sequence[Run | Foreign],
+    markdown: bool = False,
+    percentiles: Sequence[float] = PERCENTILES,
+    baseline: str = "",
+) -> str:
+    """Several runs beside each other, from any source, as text.
 
-
-def differing(old: Json, new: Json, keys: Iterable[str] = ()) -> list[str]:
-    """What differs in two parts of records, "key: old, now new"; unknown is not different."""
-    known = [key for key in keys or new if None not in (old.get(key), new.get(key))]
-    return [f"{key}: {old[key]}, now {new[key]}" for key in known if old[key] != new[key]]
-
-
-def compare(runs: Sequence[Run], markdown: bool = False, across_machines: bool = False) -> str:
-    """Several runs beside each other; the first is the baseline of the ratios.
-
-    A run each has no interval: for that, let loadgen.py run the URLs in rounds. Runs of
-    several machines raise Unreadable, unless they are meant to be put into one ratio.
+    The ratios are those of the successes a second to the run named `baseline`, or else to
+    the first; ValueError where no run has that name. A run each has no interval: for that,
+    let loadgen.py run the URLs in rounds.
     """
-    for run in runs[1:] if not across_machines else ():
-        if found := differing(runs[0].environment, run.environment, MACHINE):
-            raise Unreadable(
-                f"{runs[0].name} and {run.name} were measured on different machines "
-                f"({'; '.join(found)}): measure both on one, or add --across-machines"
-            )
-    alike = len({run.name[:20] for run in runs}) < len(runs)
-    labels = [f"{n} {run.name}" if alike else run.name for n, run in enumerate(runs, 1)]
-    result = Result(
-        name="",
-        title=f"{len(runs)} runs, each against the first",
-        started=runs[0].started,
-        arms={label: arm([run]) for label, run in zip(labels, runs, strict=True)},
-        environment=runs[0].environment,
-    )
-    if base := runs[0].throughput:
-        for label, run in zip(labels[1:], runs[1:], strict=True):
-            ratio = f"× {three_digits(run.throughput / base)}"
-            result.cause.append(f"{label} / {labels[0]} {ratio}, of one run each: no interval")
-    for label, run in zip(labels, runs, strict=True):
-        result.reasons += [f"{label}: {reason}" for reason in run.validity["reasons"]]
-    return report_result(result, markdown)
+    names = [run.name for run in runs]
+    base = names.index(baseline) if baseline else 0
+    alike = len({name[:14] for name in names}) < len(names)
+    labels = [f"{n} {name}" if alike else name for n, name in enumerate(names, 1)]
+    named = dict(zip(labels, runs, strict=True))
+    title = f"{len(runs)} runs, each against {labels[base]}"
+    blocks: list[Block] = [[] if markdown else [title[:WIDTH]], _made(runs)]
+    blocks += [_rates_table(named, runs[base]), _percentiles_table(named, percentiles)]
+    histograms = {label: run.histogram for label, run in named.items() if run.histogram}
+    whose = [f"{label[: WIDTH - 1]}:" for label in histograms] if len(histograms) == 1 else []
+    blocks.append(whose + histogram_rows(histograms))
+    notes = ["the ratios are of one run each, so they have no interval"]
+    for label, run in named.items():
+        if isinstance(run, Run):
+            notes += [f"{label}: {reason}" for reason in run.validity["reasons"]]
+    sources = {run.source: run.cannot_know for run in runs if isinstance(run, Foreign)}
+    notes += [f"not known from {source}: {what}" for source, what in sources.items()]
+    blocks.append([wrapped("-", note, 2) for note in notes])
+    return f"### {title}\n\n" * markdown + render(blocks, markdown)
+
+
+def _made(runs: Sequence[Run | Foreign]) -> list[str]:
+    """What all runs have in common in how they were made, and in what they differ."""
+    facts: dict[str, list[str]] = {}
+    for run in runs:
+        load, environment = run.load, run.environment if isinstance(run, Run) else {}
+        loop = "closed" if isinstance(run, Run) else ""
+        made = {
+            "client": load.get("client") or getattr(run, "source", ""),
+            "connections": load.get("connections") or "",
+            "loop": f"open, {load['rate']:g}/s" if load.get("rate") else loop,
+            "keep-alive": {True: "yes", False: "no", None: ""}[load.get("keepalive")],
+            "versions": ", ".join(f"{k} {v}" for k, v in environment.get("packages", {}).items()),
+            "Python": environment.get("python", ""),
+            "machine": f"{environment['cpu']}, {environment['cores']} cores" if environment else "",
+            "day": run.started[:10],
+        }
+        for key, value in made.items():
+            facts.setdefault(key, []).append(str(value))
+    lines: dict[str, list[str]] = {"alike in": [], "differ in": [], "unsaid of some": []}
+    for key, values in facts.items():
+        known = [value for value in dict.fromkeys(values) if value]
+        line = "alike in" if len(known) == 1 else "differ in"
+        line = "unsaid of some" if line == "alike in" and "" in values else line
+        lines[line] += [f"{key} {' | '.join(known)}"] if known else []
+    return [wrapped(label, "; ".join(found), 16) for label, found in lines.items() if found]
+
+
+def _fitted(columns: list[list[str]]) -> Table:
+    """A table whose first column gets what room the others leave."""
+    room = WIDTH - sum(max(map(len, column)) + 2 for column in columns[1:])
+    columns[0] = [name[:room] for name in columns[0]]
+    return Table([list(row) for row in zip(*columns, strict=True)], "<" + ">" * len(columns))
+
+
+def _cells(title: str, values: Sequence[float | None]) -> list[str]:
+    return [title, *("-" if v is None else three_digits(v) for v in values)]
+
+
+def _rates_table(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> Table:
+    runs = list(named.values())
+    ratios = [
+        run.throughput / base.throughput if run.throughput is not None and base.throughput else None
+        for run in runs
+    ]
+    columns = [["run", *named], _cells("requests/s", [run.throughput for run in runs])]
+    columns.append(_cells("ratio", ratios))
+    for title in ("requests", "failed"):
+        counts = [getattr(run, title) for run in runs]
+        columns.append([title, *("-" if n is None else str(n) for n in counts)])
+    servers = [run.server for run in runs if isinstance(run, Run) and run.server]
+    if len(servers) == len(runs):
+        columns.append(_cells("CPU µs/req", [server["cpu_us_per_request"] for server in servers]))
+        columns.append(_cells("RSS MB", [server["rss_bytes"] / 1e6 for server in servers]))
+    return _fitted(columns)
+
+
+def _percentiles_table(named: Mapping[str, Run | Foreign], percentiles: Sequence[float]) -> Table:
+    """The response times of each run in a row, one unit a column."""
+    columns = [["response time", *named]]
+    for key in ("min", *(f"p{p:g}" for p in percentiles), "max"):
+        values = [figure_s(run, key) for run in named.values()]
+        if any(values) or percentiles is not PERCENTILES:  # what was asked for is shown
+            scale, unit = unit_of(values)
+            scaled = [None if v is None else v / scale for v in values]
+            columns.append(_cells(f"{key} {unit}" if any(values) else key, scaled))
+    return _fitted(columns)
 
 
 def measured(record: Run | Result) -> dict[str, Run]:
@@ -1316,10 +2116,66 @@ def measured(record: Run | Result) -> dict[str, Run]:
     return {name: arm["run"] for name, arm in record.arms.items()}
 
 
-def text_of(record: Run | Result, markdown: bool = False) -> str:
-    if isinstance(record, Run):
-        return report(record, markdown)
-    return report_result(record, markdown)
+def text_of(
+    record: Run | Result | Foreign,
+    markdown: bool = False,
+    percentiles: Sequence[float] = PERCENTILES,
+) -> str:
+    """Any record as text."""
+    if isinstance(record, Result):
+        return report_result(record, markdown)
+    return report(record, markdown, percentiles)
+
+
+def percentile_table(run: Run | Foreign) -> str:
+    """The response times of all samples as HdrHistogram's tools write and plot them (.hgrm).
+
+    In ms; each row halves what is left in five steps. Raises Unreadable without samples.
+    """
+    if not run.histogram or not run.histogram.count:
+        raise Unreadable(f"{run.name}: no samples, so no percentile distribution")
+    lowest, width = _layout(len(run.histogram.counts))
+    totals, count = np.cumsum(run.histogram.counts), run.histogram.count
+    rows, left = ["   Value(ms)     Percentile TotalCount 1/(1-Percentile)", ""], 1.0
+    while left * count >= 0.5:
+        for share in (1 - left * (1 - step / 10) for step in range(5)):
+            slot = int(np.searchsorted(totals, max(1, math.ceil(share * count - 1e-9))))
+            value_ms = min(int(lowest[slot] + width[slot] - 1), run.histogram.hdr.max_value) / 1e6
+            rows.append(
+                f"{value_ms:12.6f} {share:2.12f} {totals[slot]:10d} {1 / (1 - share):14.2f}"
+            )
+        left /= 2
+    rows.append(f"{run.histogram.hdr.max_value / 1e6:12.6f} {1:2.12f} {count:10d}")
+    said = {key: (figure_s(run, key) or 0.0) * 1e3 for key in ("mean", "stdev", "max")}
+    rows.append(f"#[Mean    = {said['mean']:12.6f}, StdDeviation   = {said['stdev']:12.6f}]")
+    rows.append(f"#[Max     = {said['max']:12.6f}, Total count    = {count:12d}]")
+    return "\n".join(rows) + "\n"
+
+
+def merge_all(records: Sequence[Run | Result | Foreign]) -> Run | Foreign:
+    """All records as one, exactly: counts are added slot by slot, times one after another.
+
+    Raises Unreadable for what has no samples, or is not of one kind.
+    """
+    runs = [record for record in records if isinstance(record, Run)]
+    others = [record for record in records if isinstance(record, Foreign) and record.histogram]
+    if len(runs) == len(records):
+        return merge(runs)
+    if len(others) != len(records):
+        raise Unreadable("only runs of loadgen.py, or only lists of samples, merge exactly")
+    first, histogram = others[0], Histogram()
+    statuses: Counter[str] = Counter()
+    errors: Counter[str] = Counter()
+    for other in others:
+        histogram.add(other.histogram or Histogram())
+        statuses.update(other.statuses)
+        errors.update(other.errors)
+    sums: Json = {}
+    for key in ("requests", "failed", "elapsed_s"):
+        values = [getattr(other, key) for other in others]
+        sums[key] = None if None in values else sum(values)
+    sums |= {"statuses": dict(statuses), "errors": dict(errors)}
+    return replace(first, histogram=histogram, series=[], rate=None, **sums)
 
 
 def report_result(result: Result, markdown: bool = False) -> str:
@@ -1351,6 +2207,26 @@ def report_result(result: Result, markdown: bool = False) -> str:
     if markdown:
         title = f"### {number} {result.title}" if number else f"### {result.title}"
     return f"{title}\n{render(blocks, markdown, indent=4)}"
+
+
+MACHINE = ("cpu", "cores", "kernel")
+
+
+def differing(old: Json, new: Json, keys: Iterable[str] = ()) -> list[str]:
+    """What differs in two parts of records, "key: old, now new"; unknown is not different."""
+    known = [key for key in keys or new if None not in (old.get(key), new.get(key))]
+    return [f"{key}: {old[key]}, now {new[key]}" for key in known if old[key] != new[key]]
+
+
+def same_machine(runs: Sequence[Run]) -> None:
+    """Raises Unreadable where the runs, which are to be compared, are of several machines."""
+    environments = [getattr(run, "environment", {}) for run in runs]
+    for run, environment in zip(runs[1:], environments[1:], strict=True):
+        if found := differing(environments[0], environment, MACHINE):
+            raise Unreadable(
+                f"{runs[0].name} and {run.name} were measured on different machines "
+                f"({'; '.join(found)}): measure both on one, or add --across-machines"
+            )
 
 
 def changes(old: Result, new: Result, markdown: bool = False) -> str:
@@ -1530,6 +2406,7 @@ def stale(readme: Path, table: str) -> bool:
 
 
 # ---- Pictures ------------------------------------------------------------------------
+MIDTONE = "#767676"  # as far from white as from black
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 
 
@@ -1540,29 +2417,104 @@ def picture(name: str) -> Path:
     return Path(name)
 
 
-def plot(records: Sequence[Run | Result], path: Path) -> None:
-    """Draw response time against percentile, with the nines evenly spaced."""
+def plot(records: Sequence[Run | Result | Foreign], path: Path) -> None:
+    """Draw response times as an .svg or .png: against the percentile, with the nines evenly
+    spaced; as a histogram; and over the seconds of the run. What a source has no samples or
+    seconds for is left out.
+
+    Text and lines are readable on white and on black, and lines differ in more than colour.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    runs = [run for record in records for run in measured(record).items()]
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for colour, (name, run) in zip(COLOURS * len(runs), runs, strict=False):
-        histogram = run.histograms["latency_s"]
-        lowest, width = _layout(len(histogram.counts))
-        used = np.flatnonzero(histogram.counts)
-        beyond = histogram.count - np.cumsum(histogram.counts[used])
-        x = histogram.count / np.maximum(beyond, 1)
-        axes.step(x, (lowest + width)[used] / 1e6, where="post", color=colour, label=name)
+    named = [
+        (name, run)
+        for record in records
+        for name, run in (
+            {record.name: record} if isinstance(record, Foreign) else measured(record)
+        ).items()
+    ]
+    style: Any = {f"{part}.color": MIDTONE for part in ("text", "xtick", "ytick", "grid")}
+    style |= {"axes.edgecolor": MIDTONE, "axes.labelcolor": MIDTONE, "font.size": 10}
+    style |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    panels = [_curve_panel, _histogram_panel]
+    panels += [_time_panel] if any(len(run.series) > 1 for _, run in named) else []
+    with pyplot.rc_context(style | {"axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 1.8}):
+        size_in = (7, 3.1 * len(panels))
+        figure, axes = pyplot.subplots(len(panels), figsize=size_in, layout="constrained")
+        for panel, panel_axes in zip(panels, axes, strict=True):
+            panel(panel_axes, named)
+        columns = 1 if max((len(name) for name, _ in named), default=0) > 30 else 2
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns)
+        figure.savefig(path, dpi=200, transparent=True)
+        pyplot.close(figure)
+
+
+def _drawn(named: Sequence[tuple[str, Run | Foreign]]) -> Iterator[tuple[Run | Foreign, Json]]:
+    """Each run with the colour, dashes and name of its lines."""
+    dashes = ("-", "--", ":", "-.")
+    for n, (name, run) in enumerate(named):
+        colour = COLOURS[n % len(COLOURS)]
+        yield run, {"color": colour, "linestyle": dashes[n % 4], "label": name[:60]}
+
+
+def _curve_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
+    for run, look in _drawn(named):
+        if histogram := run.histogram:
+            lowest, width = _layout(len(histogram.counts))
+            used = np.flatnonzero(histogram.counts)
+            beyond = histogram.count - np.cumsum(histogram.counts[used])
+            x = histogram.count / np.maximum(beyond, 1)
+            axes.step(x, (lowest + width)[used] / 1e6, where="post", **look)
+        else:
+            said = [(key, v) for key, v in run.latency_s.items() if key[0] == "p" and v]
+            points = sorted((100 / (100 - float(key[1:])), value * 1e3) for key, value in said)
+            axes.plot(*zip(*points or [(math.nan, math.nan)], strict=True), marker="o", **look)
     axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="response time (ms)")
     axes.set_xticks([1, 2, 10, 100, 1000, 10_000], ["0", "50", "90", "99", "99.9", "99.99"])
     axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+    _plain_ticks(axes.yaxis)
+
+
+def _histogram_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
+    """Shares of the samples between edges that all share, some forty of them."""
+    histograms = [run.histogram for _, run in named if run.histogram and run.histogram.count]
+    low = min((h.hdr.min_value for h in histograms), default=10**6) / 1e9
+    high = max((h.hdr.max_value for h in histograms), default=10**9) / 1e9 * 1.001
+    wide = high > 8 * low
+    bins = max(min(40, int((high - low) / high / 0.002)), 4)  # not finer than what is recorded
+    edges_s = np.geomspace(low, high, bins) if wide else np.linspace(low, high, bins)
+    for run, look in _drawn(named):
+        if run.histogram and run.histogram.count:
+            shares = 100 * np.array(run.histogram.between(list(edges_s))) / run.histogram.count
+            axes.stairs(shares, edges_s * 1e3, **look | {"linewidth": 1.8})
+            axes.stairs(shares, edges_s * 1e3, fill=True, alpha=0.15, color=look["color"])
+    axes.set(xscale="log" if wide else "linear", xlabel="response time (ms)", ylabel="requests (%)")
+    _plain_ticks(axes.xaxis)
+
+
+def _time_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
+    """The median of each second as a line, and p99 as a thin one."""
+    for run, look in _drawn(named):
+        for key, weight in (("p50", 1.8), ("p99", 0.8)):
+            points = [(e["time"], e[key] * 1e3) for e in run.series if e.get(key) is not None]
+            if points:
+                axes.plot(*zip(*points, strict=True), **look | {"linewidth": weight})
+    axes.set(yscale="log", xlabel="seconds since the start", ylabel="p50, and thin p99 (ms)")
+    axes.set_xlim(left=0)
+    _plain_ticks(axes.yaxis)
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Numbers as they are said, "200" and not "2 × 10²"."""
+    from matplotlib import ticker
+
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    if axis.get_scale() == "log":
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_formatter(ticker.NullFormatter())
 
 
 # ---- Command line --------------------------------------------------------------------
@@ -1575,20 +2527,45 @@ def show(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def ranks(text: str) -> list[float]:
+    """Percentiles as the command line has them, "50,99.9"."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = [math.nan]
+    if not all(0 < rank < 100 for rank in found):
+        raise argparse.ArgumentTypeError(f"{text!r} must be percentiles, as 50,99.9")
+    return found
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog="summarize.py",
         usage="python summarize.py [options] [FILE …]",
         description="Turn recorded runs into text: one as a report, several as a comparison.",
+        epilog="FILE is a record of ours, or what hey, ab, wrk, wrk2, vegeta, oha, k6, Locust, "
+        "autocannon, bombardier or HdrHistogram wrote, or a page that quotes it.",
     )
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")
     add("--markdown", action="store_true", help="as Markdown to paste")
+    add("--percentiles", metavar="P,P", type=ranks, default=PERCENTILES, help="as 50,99.9")
+    add("--baseline", metavar="NAME", default="", help="what the ratios are to; else the first")
+    add("--merge", action="store_true", help="all files as one run, exactly")
     add("--plot", metavar="FILE", type=picture, help="also draw an .svg or .png")
+    add("--hgrm", metavar="FILE", type=Path, help="also write one run's percentiles")
     add("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
     add("--across-machines", action="store_true", help="runs of several machines in one ratio")
     add("--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale")
     return parser
+
+
+def _claims(folder: Path, readme: Path | None) -> str:
+    table = claims_table(folder)
+    if readme and stale(readme, table):
+        again = f"python summarize.py --claims {folder}"
+        raise Unreadable(f"{readme}: its table is stale: put in what `{again}` says")
+    return f"{readme}: its table is up to date" if readme else table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -1601,22 +2578,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("name a FILE that loadgen.py -o wrote, or pipe one in")
     try:
         if options.claims:
-            table = claims_table(options.claims)
-            if options.check and stale(options.check, table):
-                again = f"python summarize.py --claims {options.claims}"
-                raise Unreadable(f"{options.check}: its table is stale: put in what `{again}` says")
-            show(table if not options.check else f"{options.check}: its table is up to date")
+            show(_claims(options.claims, options.check))
             return 0
-        records = [read(None if f == "-" else Path(f)) for f in options.files or ["-"]]
-        runs = [record for record in records if isinstance(record, Run)]
+        files = [None if f == "-" else Path(f) for f in options.files or ["-"]]
+        records = [record for file in files for record in read_all(file)]
+        if options.merge:
+            records = [merge_all(records)]
+        runs = [record for record in records if not isinstance(record, Result)]
         results = [record for record in records if isinstance(record, Result)]
-        if not runs and len({r.name for r in results}) < len(results) == 2:
+        if not options.across_machines:
+            same_machine([run for run in runs if isinstance(run, Run)])
+        if options.baseline and options.baseline not in [run.name for run in runs]:
+            parser.error(f"--baseline: no run is named {options.baseline!r}")
+        if options.hgrm and len(runs) != 1:
+            parser.error(f"--hgrm is of one run, not of {len(runs)}: see --merge")
+        if options.hgrm:
+            options.hgrm.write_text(percentile_table(runs[0]), encoding="utf-8")
+        if not runs and len({result.name for result in results}) < len(results) == 2:
             texts = [changes(results[0], results[1], options.markdown)]
         elif len(runs) > 1:
-            texts = [compare(runs, options.markdown, options.across_machines)]
+            texts = [compare(runs, options.markdown, options.percentiles, options.baseline)]
             texts += [text_of(result, options.markdown) for result in results]
         else:
-            texts = [text_of(record, options.markdown) for record in records]
+            texts = [text_of(r, options.markdown, options.percentiles) for r in records]
         show("\n\n".join(texts))
         if options.plot:
             plot(records, options.plot)

@@ -53,6 +53,8 @@ __all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "experiment
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S = 3.0
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 AGAIN = " again"  # what the name of an arm ends in that is run against itself
 CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
@@ -82,6 +84,13 @@ class Answer:
 
     def json(self) -> Any:
         return json.loads(self.text)
+
+    def value(self) -> Any:
+        """The JSON that the body is, or else its text."""
+        try:
+            return self.json()
+        except ValueError:
+            return self.text
 
 
 @dataclass(frozen=True)
@@ -157,8 +166,9 @@ def versions(command: str, names: frozenset[str], folder: Path) -> Json:
         names |= set(re.findall(r"^[\w.-]+", argv[at + 1])) if argv[at] == "--with" else set()
         at += 2 if argv[at] in ("--with", "--python") else 1
     asked = [*argv[:at], "python", "-c", ASK_VERSIONS, *sorted(names)]
-    env = os.environ | {"PATH": PATH}
-    said = subprocess.run(asked, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        asked, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     if said.returncode:
         raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {said.stderr.strip()[-300:]}")
     return dict(json.loads(said.stdout))
@@ -213,15 +223,13 @@ class Server:
         argv = shlex.split(self.command)
         if shutil.which(argv[0], path=PATH) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
-        environment = os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"}
-        environment.pop("WEB_CONCURRENCY", None)
         cores = ",".join(map(str, cores_for(command)[0]))
         self.known: set[psutil.Process] = set()  # its processes when it was last loaded
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self.guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", GUARD, cores, str(STOP_S), *argv],
             cwd=folder,
-            env=environment,
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -306,40 +314,41 @@ def beside(load: Load | None) -> Iterator[None]:
             process.terminate()
 
 
-def generate(command: str, load: Load) -> Run:
-    """Load a server with another tool. The system says what CPU time that took, the tool the
-    rest, as summarize.py reads it.
+def generate(command: str, load: Load, folder: Path) -> Run:
+    """Load a server with another tool. What it prints says what came back, as far as it does;
+    what it cost is the system's to say.
     """
     whole_s = math.ceil(load.duration_s or 1)  # neither wrk nor ab knows half a second
     argv = shlex.split(command.format(**asdict(load) | {"duration_s": whole_s}))
-    before, began = loadgen.Machine(load.pid), time.monotonic()
-    with tempfile.NamedTemporaryFile() as said:
+    started, before = datetime.now(UTC), loadgen.Machine(load.pid)
+    with tempfile.NamedTemporaryFile() as output:
         try:
-            child = subprocess.Popen(argv, stdout=said, stderr=subprocess.STDOUT)
+            child = subprocess.Popen(
+                argv, cwd=folder, env=ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT
+            )
         except OSError as error:
             raise CannotRun(f"{argv[0]} cannot be run ({error.strerror}): install it") from error
         _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        after, elapsed_s = loadgen.Machine(load.pid), time.monotonic() - began
+        child.returncode, after = os.waitstatus_to_exitcode(status), loadgen.Machine(load.pid)
         if status:
-            last = Path(said.name).read_text(errors="replace").strip().splitlines()[-1:]
+            last = Path(output.name).read_text(errors="replace").strip().splitlines()[-1:]
             raise CannotRun(f"$ {shlex.join(argv)} failed: {' '.join(last)}")
-        run = summarize.read(Path(said.name))
-    if not isinstance(run, Run):
-        raise CannotRun(f"$ {shlex.join(argv)} printed no figures of one run")
-    client = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
-    client["in_flight"] = float(load.connections)  # as far as it says
-    server_cpu_s = after.server_cpu_s - before.server_cpu_s
-    return summarize.judged(
-        replace(
-            run,
-            name=load.name,
-            load=load.to_json() | {"client": argv[0]},
-            client=client | after.disturbances(before, elapsed_s),
-            server=after.memory() | {"cpu_s": server_cpu_s},
-            environment=loadgen.environment() | {"steal": after.steal(before)},
-        )
-    )
+        said: Any = summarize.read(Path(output.name))
+    elapsed_s = said.elapsed_s or float(whole_s)
+    ok = round(said.throughput * elapsed_s) if said.ok is None else said.ok
+    histograms = {key: summarize.Histogram() for key in summarize.RECORDED}
+    if said.histogram:
+        histograms["latency_s"].add(said.histogram)
+    cost = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
+    return summarize.judged(Run(
+        name=load.name, started=started.isoformat(timespec="seconds"), elapsed_s=elapsed_s,
+        load=load.to_json() | {"client": shlex.join(argv)},
+        ok=ok, failed=said.failed or 0, unfinished=0, statuses=said.statuses, errors=said.errors,
+        histograms=histograms, connections={"opened": load.connections},
+        client=cost | {"in_flight": load.connections} | after.disturbances(before, elapsed_s),
+        server=after.memory() | {"cpu_s": after.server_cpu_s - before.server_cpu_s},
+        environment=loadgen.environment() | {"steal": after.steal(before)},
+    ))  # fmt: skip
 
 
 # ---- An experiment -------------------------------------------------------------------
@@ -373,7 +382,7 @@ class Experiment:
         self.options = options = _parser(script, title).parse_args()
         mode = "quick" if options.quick else "full" if options.full else "plain"
         self.rounds = options.rounds or (self.full_rounds if options.full else self.rounds)
-        self.launches = max(3, self.rounds // 5) if options.full else 1
+        self.launches = max(min(3, self.rounds), self.rounds // 5) if options.full else 1
         self.warmup_s = 0.1 if options.quick else 0.5
         fewer = self.quick_connections if options.quick else 0
         amount: Json = {"requests": self.requests} if self.requests else {}
@@ -446,7 +455,7 @@ class Experiment:
         generator = arm.more.get("generator")
         try:
             with beside(other):
-                run = generate(generator, load) if generator else loadgen.run(load)
+                run = generate(generator, load, self.folder) if generator else loadgen.run(load)
         except CannotRun as error:
             raise CannotRun(server.said(f"could not be loaded ({error})")) from None
         server.known = server.processes()
@@ -489,15 +498,12 @@ class Experiment:
             expect = expect[server.name.removesuffix(THEN).removesuffix(AGAIN)]
         judge = loadgen.Expectation(load.expect)
         judge.body(answer.text.encode())
-        try:
-            right = expect in answer.text if isinstance(expect, str) else expect == answer.json()
-        except ValueError:
-            right = False
+        text = expect if isinstance(expect, str) else answer.text
+        right = text in answer.text if text is expect else expect == answer.value()
         if judge.error(answer.status) or not right:
             wanted = f"{load.expect or 200} {expect!r}"
             what = f"answered {answer.status} {answer.text[:60]!r}, not {wanted}"
             raise CannotRun(server.said(what))
-        text = expect if isinstance(expect, str) else answer.text
         return load if load.expect or text.isdigit() else replace(load, expect=text or None)
 
     def measure(self, arms: Arms) -> None:
@@ -572,11 +578,10 @@ class Experiment:
         """What else is to be known of a server at the end of a launch."""
         about |= {"command": server.command, "backlog": backlog(server.port)}
         if self.ask_after:
-            answer = server.ask(Load(url=server.url + self.ask_after))
             try:
-                said = answer.json()
-            except ValueError:
-                said = answer.text
+                said = server.ask(Load(url=server.url + self.ask_after)).value()
+            except (OSError, HTTPException) as error:
+                said = f"no answer: {error!r}"
             about.setdefault("said", []).append(said)
         counts = about.setdefault("log", dict.fromkeys(self.log_counts, 0))
         for what, pattern in self.log_counts.items():

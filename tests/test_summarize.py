@@ -1339,9 +1339,9 @@ def test_cli_refuses_what_it_cannot_read(saved, tmp_path):
     empty.touch()
     complains(cli(tmp_path / "missing.json"), 1, "missing.json", "No such file")
     complains(cli(tmp_path), 1, "Is a directory")
-    complains(cli(empty), 1, "empty.json", "not JSON")
+    complains(cli(empty), 1, "empty.json", "nothing in it")
     complains(cli(saved[0], empty), 1, "empty.json")
-    complains(cli(stdin=""), 1, "standard input", "not JSON")
+    complains(cli(stdin=""), 1, "standard input", "nothing in it")
     complains(cli("-", stdin=saved[0].read_text()[:-9]), 1, "standard input")
 
 

@@ -28,7 +28,6 @@ from summarize import (
     arm,
     changes,
     claims_table,
-    compare,
     curve_table,
     decide,
     explain,
@@ -37,6 +36,7 @@ from summarize import (
     over_launches,
     report_result,
     rule_of,
+    same_machine,
     satisfies,
     weigh,
     words,
@@ -392,9 +392,8 @@ def test_cli_compares_two_results_of_one_experiment(tmp_path):
 def test_runs_of_two_machines_are_put_into_no_ratio(key, tmp_path):
     here, there = a_run(), a_run(environment=ENVIRONMENT | {key: "another"})
     with pytest.raises(Unreadable, match=f"different machines .{key}: .*--across-machines"):
-        compare([here, there])
-    assert "/" in compare([here, there], across_machines=True)
-    compare([here, a_run(environment=ENVIRONMENT | {key: None, "python": "3.12.0"})])
+        same_machine([here, here, there])
+    same_machine([here, a_run(environment=ENVIRONMENT | {key: None, "python": "3.12.0"})])
     paths = [tmp_path / name for name in ("a.json", "b.json")]
     for path, run in zip(paths, (here, there), strict=True):
         run.save(path)
