@@ -1035,7 +1035,8 @@ class Machine:
         self.server_cpu_s = sum(cpu_s(process, reaped=True) for process in self.tree)
         me = psutil.Process()  # and with me what I started, such as a load beside this one
         ours = {process.pid for process in (*self.tree, me, *me.children())}
-        self.others_s = {p: cpu_s(p) for p in psutil.process_iter() if p.pid not in ours}
+        others = (p for p in psutil.process_iter() if p.pid not in ours)
+        self.others_s = {process: cpu_s(process, reaped=False) for process in others}
         self.times = psutil.cpu_times()
         self.overflows = listen_overflows()
 
@@ -1068,11 +1069,15 @@ class Machine:
         }
 
 
-def cpu_s(process: psutil.Process, reaped: bool = False) -> float:
-    """CPU seconds of a process, and of the children it has reaped; 0.0 once it is gone."""
+def cpu_s(process: psutil.Process, reaped: bool = True) -> float:
+    """CPU seconds of a process, and of the children it has reaped; 0.0 once it is gone.
+
+    What a child used in all its life is its parent's from one moment to the next.
+    """
     with suppress(psutil.Error):
-        user, system, *children = process.cpu_times()[:4]
-        return float(user + system + sum(children if reaped else ()))
+        times = process.cpu_times()
+        keys = ("user", "system", *("children_user", "children_system") * reaped)
+        return float(sum(getattr(times, key, 0.0) for key in keys))
     return 0.0
 
 

@@ -1042,7 +1042,7 @@ METRICS = {
     "p50_s": " p50",
     "p99_s": " p99",
     "server_cpu_us": " CPU µs a request",
-    "client_cpu_us": " client CPU µs a request",
+    "client_cpu_us": " client CPU µs",
     "elapsed_s": " time",
 }
 

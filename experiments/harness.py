@@ -18,6 +18,7 @@ import math
 import os
 import random
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -52,6 +53,8 @@ __all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "experiment
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S = 3.0
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 AGAIN = " again"  # what the name of an arm ends in that is run against itself
 CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
@@ -81,6 +84,13 @@ class Answer:
 
     def json(self) -> Any:
         return json.loads(self.text)
+
+    def value(self) -> Any:
+        """The JSON that the body is, or else its text."""
+        try:
+            return self.json()
+        except ValueError:
+            return self.text
 
 
 @dataclass(frozen=True)
@@ -170,8 +180,9 @@ def versions(command: str, names: frozenset[str], folder: Path) -> Json:
         names |= set(re.findall(r"^[\w.-]+", argv[at + 1])) if argv[at] == "--with" else set()
         at += 2 if argv[at] in ("--with", "--python") else 1
     asked = [*argv[:at], "python", "-c", ASK_VERSIONS, *sorted(names)]
-    env = os.environ | {"PATH": PATH}
-    said = subprocess.run(asked, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        asked, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     if said.returncode:
         raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {said.stderr.strip()[-300:]}")
     return dict(json.loads(said.stdout))
@@ -202,6 +213,13 @@ def backlog(port: int) -> int | None:
     return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
 
 
+def allow_files(connections: int) -> None:
+    """Let the servers that are started from now on have so many, whatever ulimit -n says."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (needed := connections + 100) and (needed <= hard or hard == resource.RLIM_INFINITY):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -219,15 +237,13 @@ class Server:
         argv = shlex.split(self.command)
         if shutil.which(argv[0], path=PATH) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
-        environment = os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"}
-        environment.pop("WEB_CONCURRENCY", None)
         cores = ",".join(map(str, cores_for(command)[0]))
         self.known: set[psutil.Process] = set()  # its processes when it was last loaded
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self.guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", GUARD, cores, str(STOP_S), *argv],
             cwd=folder,
-            env=environment,
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -317,7 +333,7 @@ def beside(load: Load | None) -> Iterator[None]:
         raise CannotRun(f"the load beside failed: look at what {load.url} answers")
 
 
-def generate(command: str, load: Load) -> Run:
+def generate(command: str, load: Load, folder: Path) -> Run:
     """Load a server with another tool. What it prints says what came back, as far as it does;
     what it cost is the system's to say.
     """
@@ -326,7 +342,9 @@ def generate(command: str, load: Load) -> Run:
     started, before = datetime.now(UTC), loadgen.Machine(load.pid)
     with tempfile.NamedTemporaryFile() as output:
         try:
-            child = subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT)
+            child = subprocess.Popen(
+                argv, cwd=folder, env=ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT
+            )
         except OSError as error:
             raise CannotRun(f"{argv[0]} cannot be run ({error.strerror}): install it") from error
         _, status, used = os.wait4(child.pid, 0)
@@ -364,10 +382,11 @@ class Experiment:
     quick_connections: int = 0
     expect: object = ""
     duration_s: float = 1.0
+    requests: int | None = None
     rounds: int = 6
     full_rounds: int = 15
     quick_share: float = 0.25
-    causes: Sequence[Cause] = ()
+    causes: Sequence[Cause | Callable[[Mapping[str, Json]], str]] = ()
     probes: Arms = field(default_factory=dict)
     then: Arms = field(default_factory=dict)
     subject: Sequence[str] = ()
@@ -384,14 +403,18 @@ class Experiment:
         self.options = options = _parser(script, title).parse_args()
         mode = "quick" if options.quick else "full" if options.full else "plain"
         self.rounds = options.rounds or (self.full_rounds if options.full else self.rounds)
-        self.launches = max(3, self.rounds // 5) if options.full else 1
+        self.launches = max(min(3, self.rounds), self.rounds // 5) if options.full else 1
         self.warmup_s = 0.1 if options.quick else 0.5
         fewer = self.quick_connections if options.quick else 0
+        amount: Json = {"requests": self.requests} if self.requests else {}
+        amount = self.shortened(**amount or {"duration_s": self.duration_s})
+        if options.duration:
+            amount = {"duration_s": options.duration}
         self.base = Load(
             url="http://127.0.0.1/",
             connections=options.connections or fewer or self.connections,
-            duration_s=options.duration or self.shortened(duration_s=self.duration_s)["duration_s"],
             client=options.client,
+            **amount,
         )
         if options.then and not self.then:
             print(f"{script.name}: --then: nothing here runs on old versions", file=sys.stderr)
@@ -453,7 +476,7 @@ class Experiment:
         generator = arm.more.get("generator")
         try:
             with beside(other):
-                run = generate(generator, load) if generator else loadgen.run(load)
+                run = generate(generator, load, self.folder) if generator else loadgen.run(load)
         except CannotRun as error:
             raise CannotRun(server.said(f"could not be loaded ({error})")) from None
         server.known = server.processes()
@@ -506,15 +529,12 @@ class Experiment:
             expect = expect[server.name.removesuffix(THEN).removesuffix(AGAIN)]
         judge = loadgen.Expectation(load.expect)
         judge.body(answer.text.encode())
-        try:
-            right = expect in answer.text if isinstance(expect, str) else expect == answer.json()
-        except ValueError:
-            right = False
+        text = expect if isinstance(expect, str) else answer.text
+        right = text in answer.text if text is expect else expect == answer.value()
         if judge.error(answer.status) or not right:
             wanted = f"{load.expect or 200} {expect!r}"
             what = f"answered {answer.status} {answer.text[:60]!r}, not {wanted}"
             raise CannotRun(server.said(what))
-        text = expect if isinstance(expect, str) else answer.text
         return load if load.expect or text.isdigit() else replace(load, expect=text or None)
 
     def measure(self, arms: Arms) -> None:
@@ -526,6 +546,7 @@ class Experiment:
                 "workers": workers(arm.command),
                 "versions": versions(arm.command, self.packages, self.folder),
                 "launches": [],
+                "idle": {},
             }
             for name, arm in arms.items()
         }
@@ -537,9 +558,12 @@ class Experiment:
                 bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
                 bar.update()
 
+            allow_files(self.base.connections)
             for launch in range(self.launches):
                 bar.set_description_str(f"starting {len(arms)} servers")
                 with servers(arms, self.folder) as started:
+                    for name, server in started.items():
+                        about[name]["idle"] = loadgen.Machine(server.pid).memory()
                     bar.set_description_str("warming up")
                     loads = self.warm(arms, started)
                     share = (self.rounds + launch) // self.launches
@@ -560,7 +584,11 @@ class Experiment:
         """Check each arm and load it a while; returns the loads that are to be measured."""
         loads = {n: self.checked(self.load(arm, started[n]), started[n]) for n, arm in arms.items()}
         warm = {
-            name: replace(load, duration_s=self.warmup_s, requests=None)
+            name: replace(
+                load,
+                duration_s=self.warmup_s,
+                requests=load.requests and math.ceil(load.requests / 10),  # they may take long
+            )
             for name, load in loads.items()
         }
         loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
@@ -583,11 +611,10 @@ class Experiment:
         """What else is to be known of a server at the end of a launch."""
         about |= {"command": server.command, "backlog": backlog(server.port)}
         if self.ask_after:
-            answer = server.ask(Load(url=server.url + self.ask_after))
             try:
-                said = answer.json()
-            except ValueError:
-                said = answer.text
+                said = server.ask(Load(url=server.url + self.ask_after)).value()
+            except (OSError, HTTPException) as error:
+                said = f"no answer: {error!r}"
             about.setdefault("said", []).append(said)
         counts = about.setdefault("log", dict.fromkeys(self.log_counts, 0))
         for what, pattern in self.log_counts.items():
@@ -622,7 +649,10 @@ class Experiment:
             self.measure({**self.arms, **self.old})
             self.conclude(self.claim)
         for cause in self.causes:
-            summarize.explain(self.result, cause, self.subject)
+            if isinstance(cause, Cause):
+                summarize.explain(self.result, cause, self.subject)
+            else:
+                self.result.cause.append(cause(self.result.arms))
         self.result.elapsed_s = time.monotonic() - began
 
 
@@ -633,13 +663,16 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     `probes`, which are asked once each. `expect` is the JSON value, or a text in the body, that
     each arm must answer before any timing; Each({name: value}) where arms differ. `then` names
     arms or probes again, with commands for the versions the claim was made about. `causes` are
-    what control arms show. `subject` names what is studied and so no reason for doubt:
-    "failures", "overflows", "little", "spread" … `quick_connections` are for --quick.
+    what control arms show: each a Cause, or a function of {name: arm} that returns a sentence.
+    With `requests` every arm gets so many in a round, not `duration_s`. `subject` names what is
+    studied and so no reason for doubt: "failures", "overflows", "little", "spread" …
+    `quick_connections` are for --quick.
 
     What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
     ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
     sentences) say so. Each server is asked for the path `ask_after` at the end of a launch:
     arm["said"]. The lines of its output are counted that match `log_counts`: arm["log"].
+    arm["idle"] is what the server took before any load, in memory, threads and processes.
     With `shares`, each arm is loaded at these shares of its own requests/s in an open loop:
     arm["curve"].
     """
