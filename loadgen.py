@@ -343,7 +343,7 @@ class Target:
 def due_times(load: Load, requests: float, duration_s: float) -> Iterator[int]:
     """When requests are due in an open loop, in ns after its start."""
     rate, order, done, last_s = cast(float, load.rate), np.random.default_rng(load.seed), 0, 0.0
-    if load.arrivals == "constant":
+    if load.arrivals == "constant" and duration_s < math.inf:
         requests = min(requests, math.ceil(rate * duration_s - 1e-9))
     while done < requests:
         count = int(min(requests - done, 1 << 14))
