@@ -131,7 +131,8 @@ class Load:
                 raise ValueError(f"{url}: not on {URL(self.url).origin()}: a server a run")
             if not token.fullmatch(method):
                 raise ValueError(f"{method!r} is no method: write GET, POST or the like")
-        for key in ("connections", "requests", "duration_s", "rate", "timeout_s", "processes"):
+        above_0 = "connections requests duration_s rate timeout_s connect_timeout_s processes"
+        for key in above_0.split():
             if (value := getattr(self, key)) is not None and not 0 < value < math.inf:
                 raise ValueError(f"{key} is {value:g}: it must be above 0")
         if self.warmup_s < 0:
