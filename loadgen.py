@@ -659,8 +659,12 @@ class OpenLoop(Engine):
 
     def give_up(self, now: int) -> None:
         while self.next_ns < now - self.load.timeout_s * 1e9:  # it never was sent
-            waited_ns = now - self.advance()
-            self.tally.outcome(None, "timeout").extend((waited_ns, -waited_ns))
+            due_ns, target = self.advance(), next(self.deck)
+            waited_ns = now - due_ns
+            self.tally.outcome(None, "timeout", target.number).extend((waited_ns, -waited_ns))
+            if self.samples:
+                what = None, "timeout", 0, target.load
+                self.samples.rows.append((due_ns, waited_ns, waited_ns, *what))
             self.given_up += 1
         super().give_up(now)
 
