@@ -1559,16 +1559,20 @@ def targets_in(path: Path, base: str) -> Iterator[tuple[int, str, str, bytes]]:
     A URL may be a path on `base`, and a body's file lies beside this one. Raises ValueError.
     """
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        words = shlex.split(line, comments=True)
-        if not words:
-            continue
-        weight = int(words.pop(0)) if words[0].isdecimal() else 1
-        method, url, *rest = [*words, ""][:3] if len(words) == 2 else words or ["", ""]
-        body = rest[0] if rest else ""
-        if not weight or len(rest) > 1 or not url or (body and not body.startswith("@")):
-            raise ValueError(f"{path}:{number}: {line!r}: write [WEIGHT] METHOD URL [@BODY]")
-        where = str(URL(base).join(URL(url))) if base else url
-        yield weight, method, where, (path.parent / body[1:]).read_bytes() if body else b""
+        try:
+            words = shlex.split(line, comments=True)
+            if not words:
+                continue
+            weight = int(words.pop(0)) if words[0].isdecimal() else 1
+            method, url, body = [*words, "", "", ""][:3]
+            if not weight or not url or len(words) > 3 or not body.startswith("@"[: len(body)]):
+                raise ValueError("write [WEIGHT] METHOD URL [@BODY]")
+            where = str(URL(base).join(URL(url))) if base else url
+            target = weight, method, where, (path.parent / body[1:]).read_bytes() if body else b""
+            Load(url=base or where, targets=(target,))
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path}:{number}: {line!r}: {error}") from error
+        yield target
 
 
 def _load(options: argparse.Namespace, url: str) -> Load:
