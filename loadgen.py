@@ -1312,9 +1312,13 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
             for _ in range(load.processes)
         ]
 
+        stopped = False
+
         def stop(*_: object) -> None:
+            nonlocal stopped
+            stopped = True
             for child in children:
-                child.send_signal(signal.SIGINT)
+                child.terminate()  # which says nothing, not even before it can listen
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, stop)
@@ -1339,6 +1343,8 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
             if checkpoint and elapsed_s > saved_s + CHECKPOINT_S and all(latest):
                 saved_s = elapsed_s
                 checkpoint(_together(load, latest, before, server))
+        if stopped and not all(latest):
+            raise KeyboardInterrupt
         return _together(load, latest, before, server)
 
 
