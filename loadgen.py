@@ -1162,7 +1162,8 @@ def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: fl
     targets = [
         {"name": f"{target.load.method} {target.load.public_url}", "ok": part.ok,
          "failed": part.failed, "statuses": dict(part.statuses), "errors": dict(part.errors),
-         "latency_s": part.histograms["latency_s"].summary_s()}
+         "latency_s": part.histograms["latency_s"].summary_s(),
+         "histogram": part.histograms["latency_s"].encode()}
         for target, part in zip(engine.targets, engine.tally.parts, strict=False)
     ]  # fmt: skip
     return summarize.judged(Run(
