@@ -1468,11 +1468,11 @@ def span(text: str) -> tuple[float, float]:
 
 EXAMPLES = """examples
   python loadgen.py http://127.0.0.1:8000/
-      50 connections for 10 s, each sending its next request when the last is answered
+      50 connections for 10 s, each sending its next request after an answer
   python loadgen.py -n 5k -c 100 --no-keepalive http://127.0.0.1:8000/
       exactly 5000 requests, a new connection for each
   python loadgen.py -q 200 -z 30s http://127.0.0.1:8000/
-      200 requests/s, whether or not the server keeps up: latency counts from the plan
+      200 requests/s, whether or not the server keeps up with the plan
   python loadgen.py --find-max --slo "p99<50ms,failed<0.1%" http://127.0.0.1:8000/
       the highest rate that keeps the objective
   python loadgen.py --json '{"n": 1}' --expect 200 -o run.json http://127.0.0.1:8000/
@@ -1480,8 +1480,8 @@ EXAMPLES = """examples
   python loadgen.py http://127.0.0.1:8000/a http://127.0.0.1:8000/b
       rounds of both in turn, and their ratio with its interval
 
-Durations: 10s, 1m30s, 500ms. Counts: 5000, 5k, 1M. Exit status: 0 measured, 1 nothing
-could be, 2 usage, 3 the objective was broken, 130 interrupted."""
+Durations: 10s, 1m30s, 500ms. Counts: 5000, 5k, 1M. Exit status: 0 measured,
+1 nothing could be, 2 usage, 3 the objective was broken, 130 interrupted."""
 
 
 def _parser() -> summarize.Parser:
