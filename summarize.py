@@ -286,15 +286,32 @@ class Run(Record):
 
     @classmethod
     def from_json(cls, data: Json) -> Run:
-        histograms = {key: Histogram.decode(data["histograms"][key]) for key in RECORDED}
-        for key, histogram in histograms.items():
-            if histogram.count:  # the encoded form keeps both ends to three digits only
-                histogram.hdr.min_value = round(data[key]["min"] * 1e9)
-                histogram.hdr.max_value = round(data[key]["max"] * 1e9)
+        histograms = {key: _recorded(data["histograms"][key], data[key]) for key in RECORDED}
         run = super().from_json(data | {"histograms": histograms})
         if data["requests"] != run.requests:
             raise Unreadable("requests is not ok + failed + unfinished")
         return judged(run)
+
+
+def _recorded(encoded: str, summary_s: Json) -> Histogram:
+    """A histogram of a record: its encoded form keeps both ends to three digits only."""
+    histogram = Histogram.decode(encoded)
+    if histogram.count:
+        histogram.hdr.min_value = round(summary_s["min"] * 1e9)
+        histogram.hdr.max_value = round(summary_s["max"] * 1e9)
+    return histogram
+
+
+def _merged_target(parts: Sequence[Json]) -> Json:
+    """The figures that several runs have for the same target, as those of one run."""
+    merged, latency = parts[0].copy(), Histogram()
+    for part in parts:
+        latency.add(_recorded(part["histogram"], part["latency_s"]))
+    for key in ("statuses", "errors"):
+        merged[key] = dict(sum((Counter(part[key]) for part in parts), Counter()))
+    for key in ("ok", "failed"):
+        merged[key] = sum(part[key] for part in parts)
+    return merged | {"latency_s": latency.summary_s(), "histogram": latency.encode()}
 
 
 def merge(runs: Sequence[Run]) -> Run:
@@ -318,6 +335,7 @@ def merge(runs: Sequence[Run]) -> Run:
         errors=dict(sum((Counter(run.errors) for run in runs), Counter())),
         histograms=histograms,
         series=[],
+        targets=[_merged_target(t) for t in zip(*(r.targets for r in runs), strict=True)],
         connections=first.connections | {"opened": sum(run.connections["opened"] for run in runs)},
         client=client,
         server=server,
