@@ -1,14 +1,21 @@
 """Turn recorded runs into text: one run as a report, several as a comparison.
 
     python summarize.py run.json               a report
-    python summarize.py a.json b.json          one table, shared histogram edges, the ratio
+    python summarize.py a.json b.csv page.md   one table, shared histogram edges, the ratios
     python loadgen.py -o - URL | python summarize.py
+    python summarize.py --merge 1.json 2.json --percentiles 50,99.9 --hgrm both.hgrm
     python summarize.py --claims results       the table of claims, in Markdown
     python summarize.py --claims results --check README.md
 
-As a library: ``from summarize import Run, report, compare``. This module owns the
-records (`Run`, `Result`), the statistics of a verdict and every text that is printed.
-It touches no network. Times are seconds and sizes bytes unless a name says otherwise.
+A file is a record of ours or what another load generator wrote, known by its content: hey
+(text, csv), ab (text, -g, -e), wrk, wrk2, vegeta (ndjson, csv, reports), oha (json, csv), k6
+(json), Locust (_stats.csv), autocannon and bombardier (json), HdrHistogram (.hgrm, .hlog); or
+a page that quotes the texts among them.
+
+As a library: ``from summarize import Run, read, report, compare``. This module owns the
+records (`Run`, `Result`, and `Foreign` of other tools), the statistics of a verdict and every
+text that is printed. It touches no network. Times are seconds and sizes bytes unless a name
+says otherwise; what cannot be read raises `Unreadable`, whose text is one line.
 """
 
 from __future__ import annotations
@@ -418,9 +425,7 @@ class Foreign:
     @property
     def throughput(self) -> float | None:
         """Successes a second; where the source does not tell them apart, its own figure."""
-        if self.ok is None or not self.elapsed_s or (self.rate and not self.failed):
-            return self.rate
-        return self.ok / self.elapsed_s
+        return self.ok / self.elapsed_s if self.ok is not None and self.elapsed_s else self.rate
 
 
 @dataclass(frozen=True)
@@ -481,7 +486,8 @@ def _found(pattern: str, text: str) -> tuple[str, ...]:
     """The groups of what must be there."""
     if match := re.search(pattern, text):
         return match.groups()
-    raise Unreadable(f"cut off: no {re.sub(r'[^ -~]|[(:].*|.s.*', '', pattern)!r}")
+    begins = re.match(r"[A-Za-z /]*", re.sub(r"\(.*?\) ", "", pattern, count=1))
+    raise Unreadable(f"cut off: no {begins[0] if begins else pattern!r}")
 
 
 _SPANS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -579,13 +585,14 @@ def _numbers(
 
 def _columns(
     blocks: Iterable[bytes],
+    count: int,
     latency: tuple[int, float],
     status: int | None = None,
     start: tuple[int, float] | None = None,
     separator: str = ",",
     header: bool = True,
 ) -> Json:
-    """Read samples from columns, counted from 0; a time is given as its column and unit in s."""
+    """Read samples from `count` columns, named from 0; a time as its column and its unit in s."""
     samples, line = Samples(), 1
     wanted = [column for column in (latency[0], status, start and start[0]) if column is not None]
     for block in blocks:
@@ -594,17 +601,18 @@ def _columns(
         begins = np.concatenate([[0], ends[:-1] + 1])
         skip = int(header and line == 1)
         begins, ends, line = begins[skip:], ends[skip:], line + skip
-        marks = np.append(
-            np.flatnonzero(data == ord(separator)), np.full(max(wanted) + 1, len(data))
-        )
+        marks = np.append(np.flatnonzero(data == ord(separator)), np.full(count, len(data)))
         first = np.searchsorted(marks, begins)
         found = {}
         for column in wanted:
             left = marks[first + column - 1] + 1 if column else begins
             found[column] = _numbers(data, left, np.minimum(marks[first + column], ends))
-            if np.isnan(found[column]).any():
-                line += int(np.argmax(np.isnan(found[column])))
-                raise Unreadable(f"cut off or damaged in line {line}, column {column + 1}")
+            bad = np.isnan(found[column]) | (np.searchsorted(marks, ends) - first < count - 1)
+            if column == status:
+                bad |= (found[column] > 0) & ((found[column] < 100) | (found[column] >= 600))
+            if bad.any():
+                line += int(np.argmax(bad))
+                raise Unreadable(f"cut off or damaged in line {line}")
         codes = np.full(len(begins), 200) if status is None else found[status].astype(np.int64)
         starts_s = found[start[0]] * start[1] if start else None
         samples.add(found[latency[0]] * latency[1], codes, starts_s)
@@ -615,19 +623,19 @@ def _columns(
 @reads("samples", "hey csv", r"response-time,DNS\+dialup,",
        "requests without an answer, and all after the first million")  # fmt: skip
 def _hey_csv(blocks: Iterable[bytes]) -> Json:
-    return _columns(blocks, latency=(0, 1.0), status=6, start=(7, 1.0))
+    return _columns(blocks, 8, latency=(0, 1.0), status=6, start=(7, 1.0))
 
 
 @reads("samples", "ab -g", r"starttime\tseconds\tctime\t",
        "how long it took, and what failed; whole milliseconds")  # fmt: skip
 def _ab_gnuplot(blocks: Iterable[bytes]) -> Json:
-    counts = _columns(blocks, latency=(4, 1e-3), separator="\t")
+    counts = _columns(blocks, 6, latency=(4, 1e-3), separator="\t")
     return counts | {"statuses": {}, "failed": None}
 
 
 @reads("samples", "oha csv", r"request-start,DNS,", "requests without an answer")
 def _oha_csv(blocks: Iterable[bytes]) -> Json:
-    return _columns(blocks, latency=(4, 1.0), status=6, start=(0, 1.0))
+    return _columns(blocks, 7, latency=(4, 1.0), status=6, start=(0, 1.0))
 
 
 VEGETA = "how late a request was sent: its clock starts when a worker is free"
@@ -635,7 +643,7 @@ VEGETA = "how late a request was sent: its clock starts when a worker is free"
 
 @reads("samples", "vegeta csv", r"\d{16,19},\d{1,3},\d+,\d+,\d+,", VEGETA)
 def _vegeta_csv(blocks: Iterable[bytes]) -> Json:
-    return _columns(blocks, latency=(2, 1e-9), status=1, start=(0, 1e-9), header=False)
+    return _columns(blocks, 12, latency=(2, 1e-9), status=1, start=(0, 1e-9), header=False)
 
 
 def _lines(
@@ -693,7 +701,11 @@ def _hey(text: str) -> Json:
     statuses = dict(re.findall(r"\[(\d+)\]\s+(\d+) responses", text))
     errors = {kind: n for n, kind in re.findall(r"^ +\[(\d+)\]\t(?!\d+ resp|\|)(.+)", text, re.M)}
     counts = _outcome(statuses, errors) if statuses or errors else {}
-    latency_s = {} if errors and not statuses else _latency(said)
+    if rate * elapsed_s > 1.001e6:  # it counts the codes of the first million only
+        counts = counts and {"errors": counts["errors"]}
+    elif counts and abs(counts["requests"] - rate * elapsed_s) > 1 + rate * 1e-4:
+        raise Unreadable("cut off in its status codes")
+    latency_s = _latency(said) if float(said.get("Slowest", 0)) else {}
     low, high = latency_s.get("min") or 0.0, latency_s.get("max") or 0.0
     marks = [low + n * (high - low) / 10 for n in range(len(rows))]  # printed to three decimals
     told = {"elapsed_s": elapsed_s, "rate": rate, "requests": round(rate * elapsed_s)}
@@ -722,8 +734,8 @@ def _ab(text: str) -> Json:
     names = {"connect": r"\(Connect", "receive": "Receive", "exceptions": "Exceptions"}
     errors = {kind: count(what) for kind, what in names.items()}
     errors["status"] = count("Non-2xx responses")
-    said = dict(re.findall(r"(\d+%)\s+(\d+)(?=\s|$)", text.partition("served within")[2]))
-    if table := re.search(r"Total:" + r"\s+([\d.]+)" * 5, text):
+    said = dict(re.findall(r"(\d+%)\s+(\d+)\s", text.partition("served within")[2]))
+    if table := re.search(r"Total:" + r"\s+([\d.]+)" * 5 + r"(?=[\sP])", text):
         said |= dict(zip(("min", "mean", "stdev", "p50", "max"), table.groups(), strict=True))
     return {
         "name": "http://{}:{}{}".format(*url.groups()) if url else "",
@@ -760,7 +772,7 @@ def _wrk(text: str) -> Json:
             "connections": int(_found(r"threads and (\d+) connections", text)[0]),
             "duration_s": _seconds(asked),
         },
-        "elapsed_s": _seconds(elapsed),
+        "elapsed_s": int(answered) / rate if rate else _seconds(elapsed),  # to more digits
         "rate": rate,
         "requests": int(answered) + failed - int(errors["status"]),
         "failed": failed,
@@ -777,7 +789,10 @@ def _vegeta_text(text: str) -> Json:
     requests, lasted, said = row("Requests"), row("Duration"), row("Latencies")
     statuses = dict(pair.split(":") for pair in row("Status Codes")["code:count"].split())
     lost = {"no answer": statuses.pop("0")} if "0" in statuses else {}
-    return _outcome(statuses, lost) | {
+    counts = _outcome(statuses, lost)
+    if counts["requests"] != int(requests["total"]):
+        raise Unreadable("cut off in its status codes")
+    return counts | {
         "load": {"rate": float(requests["rate"])},
         "elapsed_s": _seconds(lasted["total"]),
         "latency_s": _latency({key: _seconds(value) for key, value in said.items()}),
@@ -792,7 +807,7 @@ def _vegeta_json(data: Json) -> Json:
     edges = sorted((int(edge), n) for edge, n in (data.get("buckets") or {}).items())
     uppers = [edge / 1e9 for edge, _ in edges[1:]] + [math.inf]
     return _outcome(statuses, lost) | {
-        "started": str(data.get("earliest", "")),
+        "started": data.get("earliest"),
         "load": {"rate": data["rate"]},
         "elapsed_s": (data["duration"] + data["wait"]) / 1e9,
         "latency_s": _latency(data["latencies"], 1e-9),
@@ -851,8 +866,8 @@ def _bombardier(data: Json) -> Json:
        "failures are in its response times; two digits above 100 ms")  # fmt: skip
 def _locust(text: str) -> Json:
     rows = list(csv.DictReader(text.splitlines()))
-    if not rows or rows[-1]["Name"] != "Aggregated":
-        raise Unreadable("cut off: no row 'Aggregated'")
+    if not rows or rows[-1]["Name"] != "Aggregated" or not rows[-1].get("100%"):
+        raise Unreadable("cut off: no whole row 'Aggregated'")
     row = rows[-1]
     requests, rate = int(row["Request Count"]), float(row["Requests/s"])
     said = {key.removesuffix(" Response Time"): v for key, v in row.items() if v != "N/A"}
@@ -867,8 +882,9 @@ def _locust(text: str) -> Json:
 @reads("file", "ab -e", r"Percentage served,Time in ms", "anything but percentiles")
 def _ab_percentiles(text: str) -> Json:
     said = dict(line.split(",") for line in text.split()[4:])
-    if "100" not in said and "99" not in said:
-        raise Unreadable("cut off: no row 99")
+    times = [float(value) for value in said.values()]
+    if "100" not in said or times != sorted(times):
+        raise Unreadable("cut off: no whole row 100")
     return {"latency_s": _latency(said, 1e-3)}
 
 
@@ -880,10 +896,12 @@ def _hgrm(text: str) -> Json:
     if not rows or float(rows[-1][1]) < 1:
         raise Unreadable("cut off: no row of percentile 1")
     totals = np.array([int(total) for _, _, total in rows])
+    if np.any(np.diff(totals) < 0):
+        raise Unreadable("cut off in its last row")
     said = {"max": rows[-1][0]} | ({"min": rows[0][0]} if float(rows[0][1]) == 0 else {})
     for rank in PERCENTILES:
         said[f"p{rank:g}"] = rows[int(np.searchsorted(totals, totals[-1] * rank / 100 - 1e-9))][0]
-    said |= dict(re.findall(r"(Mean|Max)\s*=\s*([\d.]+)", text))  # some scale no StdDeviation
+    said |= dict(re.findall(r"(Mean|Max)\s*=\s*([\d.]+)[],]", text))  # some scale no StdDeviation
     fields = {"requests": int(totals[-1]), "latency_s": _latency(said, 1e-3)}
     if unit:
         return fields | {"latency_s": _latency(said, _SPANS_S[unit[1]])}
@@ -914,6 +932,7 @@ def _hlog(text: str) -> Json:
     return {
         "requests": histogram.count,
         "elapsed_s": ended_s - began_s if series else None,
+        "rate": histogram.count / (ended_s - began_s) if ended_s > began_s else None,
         "histogram": histogram,
         "series": series,
     }
@@ -928,9 +947,10 @@ def _page(text: str) -> list[Json]:
     outputs = []
     for (match, reader), end in zip(found, ends, strict=False):
         fields = _fields(reader, text[match.start() : end])
-        above = [line.strip("#*>$`~: \t") for line in text[: match.start()].splitlines()]
-        if len(found) > 1 and any(above):
-            fields["name"] = [line for line in above if line][-1]
+        above = re.sub(r"^\W*(```|~~~).*", "", text[: match.start()], flags=re.M).splitlines()
+        titles = [title for line in above if (title := line.strip("#*>$`: \t"))]
+        if len(found) > 1 and titles:
+            fields["name"] = titles[-1]
         outputs.append(fields)
     return outputs
 
@@ -943,15 +963,16 @@ def _fields(reader: Reader, content: Any) -> Json:
     return {"source": reader.source, "cannot_know": reader.cannot_know, **fields}
 
 
-def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
+def _records(stream: BinaryIO, name: str) -> list[Run | Result | Foreign]:
     head = stream.read(1 << 16)
+    beginning = head.decode("utf-8-sig", "replace")
     for reader in READERS:
-        if reader.form == "samples" and re.match(reader.looks, head.decode("utf-8-sig", "replace")):
+        if reader.form == "samples" and re.match(reader.looks, beginning):
             return [_foreign(_fields(reader, _blocks(stream, head)), name)]
     content = head + stream.read(LARGEST - len(head))
     if len(content) == LARGEST:
         raise Unreadable(f"over {size(LARGEST)}, and no list of samples that is known")
-    text = content.decode("utf-8-sig", "replace")
+    text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
     if not text.strip():
         raise Unreadable("nothing in it; expected a record, or what a load generator wrote")
     for reader in READERS:
@@ -959,40 +980,38 @@ def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
             return [_foreign(_fields(reader, text), name)]
     if outputs := _page(text):
         return [_foreign(fields, name) for fields in outputs]
-    try:  # some tools talk before they write JSON
-        data = json.loads(
-            text[first.start() :] if (first := re.search(r"^\{", text, re.M)) else text
-        )
+    first = re.search(r"^\{", text, re.M)  # some tools talk before they write JSON
+    try:
+        data = json.loads(text[first.start() :] if first else text)
     except (ValueError, RecursionError) as error:
         expected = "expected a record, or what a load generator wrote"
         raise Unreadable(f"not JSON ({error}); {expected}") from error
+    keys = data.keys() if isinstance(data, dict) else set()
     for reader in READERS:
-        if (
-            reader.form == "json"
-            and isinstance(data, dict)
-            and data.keys() >= {*reader.looks.split()}
-        ):
+        if reader.form == "json" and keys >= {*reader.looks.split()}:
             return [_foreign(_fields(reader, data), name)]
-    kind = data.get("format") if isinstance(data, dict) else None
+    kind = data["format"] if "format" in keys else None
     if kind not in (Run.FORMAT, Result.FORMAT):
         raise Unreadable("JSON, but no record of loadgen.py (no known `format`)")
-    record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
-    text_of(record)  # whatever is damaged shows itself here, and not half way down a page
-    return [record]
+    return [Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)]
 
 
 def _foreign(fields: Json, name: str) -> Foreign:
-    return Foreign(**fields | {"name": fields.get("name") or name})
+    texts = {"name": str(fields.get("name") or name), "started": str(fields.get("started") or "")}
+    return Foreign(**fields | texts)
 
 
-def read_all(path: Path | None) -> Sequence[Run | Result | Foreign]:
+def read_all(path: Path | None) -> list[Run | Result | Foreign]:
     """Every record in a file, or in standard input: more than one where a page quotes several
     outputs. Raises Unreadable with one line.
     """
     label = "standard input" if path is None else str(path)
     try:
         with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as stream:
-            return _records(stream, path.stem if path else label)
+            records = _records(stream, path.stem if path else label)
+        for record in records:
+            text_of(record)  # what is damaged shows itself here, and not half way down a page
+        return records
     except OSError as error:
         raise Unreadable(f"{label}: {error.strerror}") from error
     except Unreadable as error:
@@ -1628,8 +1647,8 @@ def compare(
     alike = len({name[:14] for name in names}) < len(names)
     labels = [f"{n} {name}" if alike else name for n, name in enumerate(names, 1)]
     named = dict(zip(labels, runs, strict=True))
-    title = f"{len(runs)} runs, each against {labels[base]}"
-    blocks: list[Block] = [[] if markdown else [title[:WIDTH]], _made(runs)]
+    title = f"{len(runs)} runs, each against {labels[base]}"[: WIDTH - 4]
+    blocks: list[Block] = [[] if markdown else [title], _made(runs)]
     blocks += [_rates_table(named, runs[base]), _percentiles_table(named, percentiles)]
     histograms = {label: run.histogram for label, run in named.items() if run.histogram}
     whose = [f"{label[: WIDTH - 1]}:" for label in histograms] if len(histograms) == 1 else []
@@ -1654,7 +1673,7 @@ def _made(runs: Sequence[Run | Foreign]) -> list[str]:
             "client": load.get("client") or getattr(run, "source", ""),
             "connections": load.get("connections") or "",
             "loop": f"open, {load['rate']:g}/s" if load.get("rate") else loop,
-            "keep-alive": {True: "yes", False: "no", None: ""}[load.get("keepalive")],
+            "keep-alive": {"True": "yes", "False": "no"}.get(str(load.get("keepalive")), ""),
             "versions": ", ".join(f"{k} {v}" for k, v in environment.get("packages", {}).items()),
             "Python": environment.get("python", ""),
             "machine": f"{environment['cpu']}, {environment['cores']} cores" if environment else "",
@@ -1701,14 +1720,14 @@ def _rates_table(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> Tab
 
 
 def _percentiles_table(named: Mapping[str, Run | Foreign], percentiles: Sequence[float]) -> Table:
-    """The response times of each run in a row, one unit a column."""
-    columns = [["response time", *named]]
-    for key in ("min", *(f"p{p:g}" for p in percentiles), "max"):
-        values = [figure_s(run, key) for run in named.values()]
+    """The response times of each run in a row, all in the unit that suits their medians."""
+    keys = ["min", *(f"p{p:g}" for p in percentiles), "max"]
+    figures = {key: [figure_s(run, key) for run in named.values()] for key in keys}
+    scale, unit = unit_of(figure_s(run, "p50") or figure_s(run, "max") for run in named.values())
+    columns = [[f"response time ({unit})", *named]]
+    for key, values in figures.items():
         if any(values) or percentiles is not PERCENTILES:  # what was asked for is shown
-            scale, unit = unit_of(values)
-            scaled = [None if v is None else v / scale for v in values]
-            columns.append(_cells(f"{key} {unit}" if any(values) else key, scaled))
+            columns.append(_cells(key, [None if v is None else v / scale for v in values]))
     return _fitted(columns)
 
 
@@ -2018,8 +2037,7 @@ def _parser() -> Parser:
         prog="summarize.py",
         usage="python summarize.py [options] [FILE …]",
         description="Turn recorded runs into text: one as a report, several as a comparison.",
-        epilog="FILE is a record of ours, or what hey, ab, wrk, wrk2, vegeta, oha, k6, Locust, "
-        "autocannon, bombardier or HdrHistogram wrote, or a page that quotes it.",
+        epilog="FILE is a record, another load generator's output, or a page that quotes some.",
     )
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")
