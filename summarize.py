@@ -432,10 +432,10 @@ class Foreign:
 class Reader:
     """One form of output: how it is known, and the function that reads it.
 
-    `looks` is, for "samples", the pattern a file begins with; for "text", that of the first
-    lines of the output, wherever in a page they stand; for "json", the keys of the object.
-    `read` is given blocks of lines, the text or the object. It returns the fields of a
-    Foreign, and raises for what is missing or cut off.
+    `looks` is, for "samples" and "file", the pattern a file begins with; for "text", that of
+    the first lines of the output, wherever in a page they stand; for "json", the keys of the
+    object. `read` is given blocks of lines, the text, or the object. It returns the fields of
+    a Foreign, and raises for what is missing or cut off.
     """
 
     form: str
@@ -603,11 +603,12 @@ def _columns(
         begins, ends, line = begins[skip:], ends[skip:], line + skip
         marks = np.append(np.flatnonzero(data == ord(separator)), np.full(count, len(data)))
         first = np.searchsorted(marks, begins)
+        cut = np.searchsorted(marks, ends) - first < count - 1
         found = {}
         for column in wanted:
             left = marks[first + column - 1] + 1 if column else begins
             found[column] = _numbers(data, left, np.minimum(marks[first + column], ends))
-            bad = np.isnan(found[column]) | (np.searchsorted(marks, ends) - first < count - 1)
+            bad = cut | np.isnan(found[column])
             if column == status:
                 bad |= (found[column] > 0) & ((found[column] < 100) | (found[column] >= 600))
             if bad.any():
@@ -1936,11 +1937,11 @@ def plot(records: Sequence[Run | Result | Foreign], path: Path) -> None:
     panels = [_curve_panel, _histogram_panel]
     panels += [_time_panel] if any(len(run.series) > 1 for _, run in named) else []
     with pyplot.rc_context(style | {"axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 1.8}):
-        size_in = (7, 3.1 * len(panels))
+        columns = 1 if max((len(name) for name, _ in named), default=0) > 30 else 2
+        size_in = (7, 3.1 * len(panels) + 0.22 * math.ceil(len(named) / columns))
         figure, axes = pyplot.subplots(len(panels), figsize=size_in, layout="constrained")
         for panel, panel_axes in zip(panels, axes, strict=True):
             panel(panel_axes, named)
-        columns = 1 if max((len(name) for name, _ in named), default=0) > 30 else 2
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns)
         figure.savefig(path, dpi=200, transparent=True)
         pyplot.close(figure)
@@ -1973,18 +1974,18 @@ def _curve_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
 
 
 def _histogram_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
-    """Shares of the samples between edges that all share, some forty of them."""
+    """Shares of the samples between edges that all share, some thirty of them."""
     histograms = [run.histogram for _, run in named if run.histogram and run.histogram.count]
     low = min((h.hdr.min_value for h in histograms), default=10**6) / 1e9
-    high = max((h.hdr.max_value for h in histograms), default=10**9) / 1e9 * 1.001
+    high = max((h.hdr.max_value for h in histograms), default=10**7) / 1e9 * 1.001
     wide = high > 8 * low
-    bins = max(min(40, int((high - low) / high / 0.002)), 4)  # not finer than what is recorded
-    edges_s = np.geomspace(low, high, bins) if wide else np.linspace(low, high, bins)
+    edges = list(np.geomspace(low, high, 40)) if wide else edges_s(histograms, 32)
+    marks_ms = np.minimum(edges, 2 * high) * 1e3
     for run, look in _drawn(named):
         if run.histogram and run.histogram.count:
-            shares = 100 * np.array(run.histogram.between(list(edges_s))) / run.histogram.count
-            axes.stairs(shares, edges_s * 1e3, **look | {"linewidth": 1.8})
-            axes.stairs(shares, edges_s * 1e3, fill=True, alpha=0.15, color=look["color"])
+            shares = 100 * np.array(run.histogram.between(edges)) / run.histogram.count
+            axes.stairs(shares, marks_ms, **look | {"linewidth": 1.8})
+            axes.stairs(shares, marks_ms, fill=True, alpha=0.15, color=look["color"])
     axes.set(xscale="log" if wide else "linear", xlabel="response time (ms)", ylabel="requests (%)")
     _plain_ticks(axes.xaxis)
 
@@ -2007,7 +2008,8 @@ def _plain_ticks(axis: Any) -> None:
 
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     if axis.get_scale() == "log":
-        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
         axis.set_minor_formatter(ticker.NullFormatter())
 
 
