@@ -501,13 +501,19 @@ def _seconds(text: str) -> float:
 
 # ---- Lists of samples
 class Samples:
-    """What a list of samples adds up to, however long it is."""
+    """What a list of samples adds up to, however long it is.
+
+    For the seconds of the first hour their response times are kept too, in steps of 2 %.
+    """
+
+    STEPS, SERIES_S = 1500, 3600
 
     def __init__(self) -> None:
         self.histogram = Histogram()
         self.statuses: Counter[int] = Counter()
         self.began_s, self.ended_s = math.inf, -math.inf
-        self.per_second = np.zeros((2, 0), dtype=np.int64)  # ok and failed
+        self.per_second = np.zeros((0, 2), dtype=np.int64)  # ok and failed
+        self.times = np.zeros((0, self.STEPS), dtype=np.int32)
 
     def add(
         self,
@@ -518,12 +524,19 @@ class Samples:
         """Add samples, three arrays of shape (n,); status 0 is a request without an answer."""
         if not len(latency_s):
             return
+        if statuses.min() < 0 or statuses.max() > 599 or not np.isfinite(latency_s).all():
+            raise Unreadable("a status beyond 599, or a response time that is no number")
         self.statuses.update(dict(enumerate(np.bincount(statuses).tolist())))
         ok = (statuses >= 200) & (statuses < 400)
-        self.histogram.record(np.rint(latency_s[ok] * 1e9).astype(np.int64))
-        if starts_s is None:
-            return
-        ends_s = starts_s + latency_s
+        latency_ns = np.rint(latency_s * 1e9)
+        self.histogram.record(latency_ns[ok].astype(np.int64))
+        if starts_s is not None:
+            self._add_seconds(latency_ns, starts_s, ok)
+
+    def _add_seconds(
+        self, latency_ns: NDArray[np.float64], starts_s: NDArray[np.float64], ok: NDArray[np.bool_]
+    ) -> None:
+        ends_s = starts_s + latency_ns / 1e9
         if math.isinf(self.began_s):
             self.zero_s = float(starts_s.min())
         self.began_s = min(self.began_s, float(starts_s.min()))
@@ -531,10 +544,14 @@ class Samples:
         if self.ended_s - self.began_s > LONGEST_SERIES_S:
             raise Unreadable("its time stamps are more than a week apart")
         seconds = np.maximum(ends_s - self.zero_s, 0).astype(np.int64)
-        length = max(int(seconds.max()) + 1, self.per_second.shape[1])
-        self.per_second = np.pad(self.per_second, ((0, 0), (0, length - self.per_second.shape[1])))
-        for row, which in enumerate((ok, ~ok)):
-            self.per_second[row] += np.bincount(seconds[which], minlength=length)
+        more = max(int(seconds.max()) + 1 - len(self.per_second), 0)
+        self.per_second = np.pad(self.per_second, ((0, more), (0, 0)))
+        np.add.at(self.per_second, (seconds, (~ok).astype(int)), 1)
+        more = min(len(self.per_second), self.SERIES_S) - len(self.times)
+        self.times = np.pad(self.times, ((0, more), (0, 0)))
+        kept = ok & (seconds < self.SERIES_S)
+        steps = np.rint(50 * np.log(np.maximum(latency_ns[kept], 1))).astype(int)
+        np.add.at(self.times, (seconds[kept], np.minimum(steps, self.STEPS - 1)), 1)
 
     def fields(self) -> Json:
         found = {str(status): n for status, n in sorted(self.statuses.items()) if n}
@@ -542,10 +559,13 @@ class Samples:
             raise Unreadable("no sample in it")
         errors = {"no answer": found.pop("0")} if "0" in found else {}
         elapsed_s = self.ended_s - self.began_s if math.isfinite(self.began_s) else None
-        series = [
-            {"time": min(n, elapsed_s or n), "ok": int(ok), "failed": int(failed)}
-            for n, (ok, failed) in enumerate(self.per_second.T, 1)
-        ]
+        series: list[Json] = []
+        for n, (ok, failed) in enumerate(self.per_second.tolist(), 1):
+            series.append({"time": min(n, elapsed_s or n), "ok": ok, "failed": failed})
+            if ok and n <= self.SERIES_S:
+                ranks = np.searchsorted(np.cumsum(self.times[n - 1]), [ok * 0.5, ok * 0.99])
+                p50_s, p99_s = np.exp(ranks / 50) / 1e9
+                series[-1] |= {"p50": float(p50_s), "p99": float(p99_s)}
         fields = {"elapsed_s": elapsed_s, "histogram": self.histogram, "series": series}
         return fields | _outcome(found, errors)
 

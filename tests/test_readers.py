@@ -326,6 +326,9 @@ def test_a_figure_of_a_page_stands_beside_a_run_of_today():
         ("Summary:\n  Total:\t0.8393 secs\n", "no 'Requests/sec'"),
         ("Concurrency Level:  10\n", "no 'Time taken for tests'"),
         ('{"metric":"vus","type":"Point","data":{}}\n', "no sample in it"),
+        ('{"timestamp":"2026-11-20T13:00:00Z","code":999999999,"latency":1}\n', "beyond 599"),
+        ('{"timestamp":"2026-11-20T13:00:00Z","code":-1,"latency":1}\n', "beyond 599"),
+        ('{"timestamp":"2026-11-20T13:00:00Z","code":200,"latency":1e999}\n', "no number"),
     ],
 )
 def test_what_is_said_of_what_cannot_be_read(folder, content, said):
@@ -513,6 +516,16 @@ def test_samples_survive_their_file(folder, write, rows):
         assert found.elapsed_s == pytest.approx(expected_s, abs=3e-4)
 
 
+@given(st.lists(times_ns, min_size=1, max_size=60))
+def test_the_times_of_a_second_are_those_of_its_samples(values_ns):
+    found = summarize.Samples()
+    found.add(np.array(values_ns) / 1e9, np.full(len(values_ns), 200), -np.array(values_ns) / 1e9)
+    (second,) = found.fields()["series"][-1:]
+    for key, rank in (("p50", 50), ("p99", 99)):
+        expected_s = np.percentile(values_ns, rank, method="inverted_cdf") / 1e9
+        assert second[key] == pytest.approx(expected_s, rel=0.0102), key
+
+
 @few
 @given(samples)
 def test_blocks_do_not_matter(folder, rows):
@@ -633,7 +646,7 @@ def test_anything_can_be_drawn(tmp_path, names, form):
     content = (tmp_path / f"x.{form}").read_bytes()
     assert len(content) > 5000
     panels = content.count(b'<g id="axes_') if form == "svg" else 0
-    assert panels == (0 if form == "png" else 3 if "plain.hlog" in names else 2)
+    assert panels == (0 if form == "png" else 3 if "hey.csv" in names else 2)
 
 
 # ---- Command line --------------------------------------------------------------------
