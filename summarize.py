@@ -1,15 +1,22 @@
 """Turn recorded runs into text: one run as a report, several as a comparison.
 
     python summarize.py run.json               a report
-    python summarize.py a.json b.json          one table, shared histogram edges, the ratio
+    python summarize.py a.json b.csv page.md   one table, shared histogram edges, the ratios
     python summarize.py old.json new.json      two results of one experiment: what changed
     python loadgen.py -o - URL | python summarize.py
+    python summarize.py --merge 1.json 2.json --percentiles 50,99.9 --hgrm both.hgrm
     python summarize.py --claims results       the table of claims, in Markdown
     python summarize.py --claims results --check README.md
 
-As a library: ``from summarize import Run, report, compare``. This module owns the
-records (`Run`, `Result`), the statistics of a verdict and every text that is printed.
-It touches no network. Times are seconds and sizes bytes unless a name says otherwise.
+A file is a record of ours or what another load generator wrote, known by its content: hey
+(text, csv), ab (text, -g, -e), wrk, wrk2, vegeta (ndjson, csv, reports), oha (json, csv), k6
+(json), Locust (_stats.csv), autocannon and bombardier (json), HdrHistogram (.hgrm, .hlog); or
+a page that quotes the texts among them.
+
+As a library: ``from summarize import Run, read, report, compare``. This module owns the
+records (`Run`, `Result`, and `Foreign` of other tools), the statistics of a verdict and every
+text that is printed. It touches no network. Times are seconds and sizes bytes unless a name
+says otherwise; what cannot be read raises `Unreadable`, whose text is one line.
 """
 
 from __future__ import annotations
@@ -460,19 +467,17 @@ class Foreign:
     @property
     def throughput(self) -> float | None:
         """Successes a second; where the source does not tell them apart, its own figure."""
-        if self.ok is None or not self.elapsed_s or (self.rate and not self.failed):
-            return self.rate
-        return self.ok / self.elapsed_s
+        return self.ok / self.elapsed_s if self.ok is not None and self.elapsed_s else self.rate
 
 
 @dataclass(frozen=True)
 class Reader:
     """One form of output: how it is known, and the function that reads it.
 
-    `looks` is, for "samples", the pattern a file begins with; for "text", that of the first
-    lines of the output, wherever in a page they stand; for "json", the keys of the object.
-    `read` is given blocks of lines, the text or the object. It returns the fields of a
-    Foreign, and raises for what is missing or cut off.
+    `looks` is, for "samples" and "file", the pattern a file begins with; for "text", that of
+    the first lines of the output, wherever in a page they stand; for "json", the keys of the
+    object. `read` is given blocks of lines, the text, or the object. It returns the fields of
+    a Foreign, and raises for what is missing or cut off.
     """
 
     form: str
@@ -523,7 +528,8 @@ def _found(pattern: str, text: str) -> tuple[str, ...]:
     """The groups of what must be there."""
     if match := re.search(pattern, text):
         return match.groups()
-    raise Unreadable(f"cut off: no {re.sub(r'[^ -~]|[(:].*|.s.*', '', pattern)!r}")
+    begins = re.match(r"[A-Za-z /]*", re.sub(r"\(.*?\) ", "", pattern, count=1))
+    raise Unreadable(f"cut off: no {begins[0] if begins else pattern!r}")
 
 
 _SPANS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -537,13 +543,19 @@ def _seconds(text: str) -> float:
 
 # ---- Lists of samples
 class Samples:
-    """What a list of samples adds up to, however long it is."""
+    """What a list of samples adds up to, however long it is.
+
+    For the seconds of the first hour their response times are kept too, in steps of 2 %.
+    """
+
+    STEPS, SERIES_S = 1500, 3600
 
     def __init__(self) -> None:
         self.histogram = Histogram()
         self.statuses: Counter[int] = Counter()
         self.began_s, self.ended_s = math.inf, -math.inf
-        self.per_second = np.zeros((2, 0), dtype=np.int64)  # ok and failed
+        self.per_second = np.zeros((0, 2), dtype=np.int64)  # ok and failed
+        self.times = np.zeros((0, self.STEPS), dtype=np.int32)
 
     def add(
         self,
@@ -554,12 +566,19 @@ class Samples:
         """Add samples, three arrays of shape (n,); status 0 is a request without an answer."""
         if not len(latency_s):
             return
+        if statuses.min() < 0 or statuses.max() > 599 or not np.isfinite(latency_s).all():
+            raise Unreadable("a status beyond 599, or a response time that is no number")
         self.statuses.update(dict(enumerate(np.bincount(statuses).tolist())))
         ok = (statuses >= 200) & (statuses < 400)
-        self.histogram.record(np.rint(latency_s[ok] * 1e9).astype(np.int64))
-        if starts_s is None:
-            return
-        ends_s = starts_s + latency_s
+        latency_ns = np.rint(latency_s * 1e9)
+        self.histogram.record(latency_ns[ok].astype(np.int64))
+        if starts_s is not None:
+            self._add_seconds(latency_ns, starts_s, ok)
+
+    def _add_seconds(
+        self, latency_ns: NDArray[np.float64], starts_s: NDArray[np.float64], ok: NDArray[np.bool_]
+    ) -> None:
+        ends_s = starts_s + latency_ns / 1e9
         if math.isinf(self.began_s):
             self.zero_s = float(starts_s.min())
         self.began_s = min(self.began_s, float(starts_s.min()))
@@ -567,10 +586,14 @@ class Samples:
         if self.ended_s - self.began_s > LONGEST_SERIES_S:
             raise Unreadable("its time stamps are more than a week apart")
         seconds = np.maximum(ends_s - self.zero_s, 0).astype(np.int64)
-        length = max(int(seconds.max()) + 1, self.per_second.shape[1])
-        self.per_second = np.pad(self.per_second, ((0, 0), (0, length - self.per_second.shape[1])))
-        for row, which in enumerate((ok, ~ok)):
-            self.per_second[row] += np.bincount(seconds[which], minlength=length)
+        more = max(int(seconds.max()) + 1 - len(self.per_second), 0)
+        self.per_second = np.pad(self.per_second, ((0, more), (0, 0)))
+        np.add.at(self.per_second, (seconds, (~ok).astype(int)), 1)
+        more = min(len(self.per_second), self.SERIES_S) - len(self.times)
+        self.times = np.pad(self.times, ((0, more), (0, 0)))
+        kept = ok & (seconds < self.SERIES_S)
+        steps = np.rint(50 * np.log(np.maximum(latency_ns[kept], 1))).astype(int)
+        np.add.at(self.times, (seconds[kept], np.minimum(steps, self.STEPS - 1)), 1)
 
     def fields(self) -> Json:
         found = {str(status): n for status, n in sorted(self.statuses.items()) if n}
@@ -578,10 +601,13 @@ class Samples:
             raise Unreadable("no sample in it")
         errors = {"no answer": found.pop("0")} if "0" in found else {}
         elapsed_s = self.ended_s - self.began_s if math.isfinite(self.began_s) else None
-        series = [
-            {"time": min(n, elapsed_s or n), "ok": int(ok), "failed": int(failed)}
-            for n, (ok, failed) in enumerate(self.per_second.T, 1)
-        ]
+        series: list[Json] = []
+        for n, (ok, failed) in enumerate(self.per_second.tolist(), 1):
+            series.append({"time": min(n, elapsed_s or n), "ok": ok, "failed": failed})
+            if ok and n <= self.SERIES_S:
+                ranks = np.searchsorted(np.cumsum(self.times[n - 1]), [ok * 0.5, ok * 0.99])
+                p50_s, p99_s = np.exp(ranks / 50) / 1e9
+                series[-1] |= {"p50": float(p50_s), "p99": float(p99_s)}
         fields = {"elapsed_s": elapsed_s, "histogram": self.histogram, "series": series}
         return fields | _outcome(found, errors)
 
@@ -621,13 +647,14 @@ def _numbers(
 
 def _columns(
     blocks: Iterable[bytes],
+    count: int,
     latency: tuple[int, float],
     status: int | None = None,
     start: tuple[int, float] | None = None,
     separator: str = ",",
     header: bool = True,
 ) -> Json:
-    """Read samples from columns, counted from 0; a time is given as its column and unit in s."""
+    """Read samples from `count` columns, named from 0; a time as its column and its unit in s."""
     samples, line = Samples(), 1
     wanted = [column for column in (latency[0], status, start and start[0]) if column is not None]
     for block in blocks:
@@ -636,17 +663,19 @@ def _columns(
         begins = np.concatenate([[0], ends[:-1] + 1])
         skip = int(header and line == 1)
         begins, ends, line = begins[skip:], ends[skip:], line + skip
-        marks = np.append(
-            np.flatnonzero(data == ord(separator)), np.full(max(wanted) + 1, len(data))
-        )
+        marks = np.append(np.flatnonzero(data == ord(separator)), np.full(count, len(data)))
         first = np.searchsorted(marks, begins)
+        cut = np.searchsorted(marks, ends) - first < count - 1
         found = {}
         for column in wanted:
             left = marks[first + column - 1] + 1 if column else begins
             found[column] = _numbers(data, left, np.minimum(marks[first + column], ends))
-            if np.isnan(found[column]).any():
-                line += int(np.argmax(np.isnan(found[column])))
-                raise Unreadable(f"cut off or damaged in line {line}, column {column + 1}")
+            bad = cut | np.isnan(found[column])
+            if column == status:
+                bad |= (found[column] > 0) & ((found[column] < 100) | (found[column] >= 600))
+            if bad.any():
+                line += int(np.argmax(bad))
+                raise Unreadable(f"cut off or damaged in line {line}")
         codes = np.full(len(begins), 200) if status is None else found[status].astype(np.int64)
         starts_s = found[start[0]] * start[1] if start else None
         samples.add(found[latency[0]] * latency[1], codes, starts_s)
@@ -657,19 +686,19 @@ def _columns(
 @reads("samples", "hey csv", r"response-time,DNS\+dialup,",
        "requests without an answer, and all after the first million")  # fmt: skip
 def _hey_csv(blocks: Iterable[bytes]) -> Json:
-    return _columns(blocks, latency=(0, 1.0), status=6, start=(7, 1.0))
+    return _columns(blocks, 8, latency=(0, 1.0), status=6, start=(7, 1.0))
 
 
 @reads("samples", "ab -g", r"starttime\tseconds\tctime\t",
        "how long it took, and what failed; whole milliseconds")  # fmt: skip
 def _ab_gnuplot(blocks: Iterable[bytes]) -> Json:
-    counts = _columns(blocks, latency=(4, 1e-3), separator="\t")
+    counts = _columns(blocks, 6, latency=(4, 1e-3), separator="\t")
     return counts | {"statuses": {}, "failed": None}
 
 
 @reads("samples", "oha csv", r"request-start,DNS,", "requests without an answer")
 def _oha_csv(blocks: Iterable[bytes]) -> Json:
-    return _columns(blocks, latency=(4, 1.0), status=6, start=(0, 1.0))
+    return _columns(blocks, 7, latency=(4, 1.0), status=6, start=(0, 1.0))
 
 
 VEGETA = "how late a request was sent: its clock starts when a worker is free"
@@ -677,7 +706,7 @@ VEGETA = "how late a request was sent: its clock starts when a worker is free"
 
 @reads("samples", "vegeta csv", r"\d{16,19},\d{1,3},\d+,\d+,\d+,", VEGETA)
 def _vegeta_csv(blocks: Iterable[bytes]) -> Json:
-    return _columns(blocks, latency=(2, 1e-9), status=1, start=(0, 1e-9), header=False)
+    return _columns(blocks, 12, latency=(2, 1e-9), status=1, start=(0, 1e-9), header=False)
 
 
 def _lines(
@@ -735,7 +764,11 @@ def _hey(text: str) -> Json:
     statuses = dict(re.findall(r"\[(\d+)\]\s+(\d+) responses", text))
     errors = {kind: n for n, kind in re.findall(r"^ +\[(\d+)\]\t(?!\d+ resp|\|)(.+)", text, re.M)}
     counts = _outcome(statuses, errors) if statuses or errors else {}
-    latency_s = {} if errors and not statuses else _latency(said)
+    if rate * elapsed_s > 1.001e6:  # it counts the codes of the first million only
+        counts = counts and {"errors": counts["errors"]}
+    elif counts and abs(counts["requests"] - rate * elapsed_s) > 1 + rate * 1e-4:
+        raise Unreadable("cut off in its status codes")
+    latency_s = _latency(said) if float(said.get("Slowest", 0)) else {}
     low, high = latency_s.get("min") or 0.0, latency_s.get("max") or 0.0
     marks = [low + n * (high - low) / 10 for n in range(len(rows))]  # printed to three decimals
     told = {"elapsed_s": elapsed_s, "rate": rate, "requests": round(rate * elapsed_s)}
@@ -764,8 +797,8 @@ def _ab(text: str) -> Json:
     names = {"connect": r"\(Connect", "receive": "Receive", "exceptions": "Exceptions"}
     errors = {kind: count(what) for kind, what in names.items()}
     errors["status"] = count("Non-2xx responses")
-    said = dict(re.findall(r"(\d+%)\s+(\d+)(?=\s|$)", text.partition("served within")[2]))
-    if table := re.search(r"Total:" + r"\s+([\d.]+)" * 5, text):
+    said = dict(re.findall(r"(\d+%)\s+(\d+)\s", text.partition("served within")[2]))
+    if table := re.search(r"Total:" + r"\s+([\d.]+)" * 5 + r"(?=[\sP])", text):
         said |= dict(zip(("min", "mean", "stdev", "p50", "max"), table.groups(), strict=True))
     return {
         "name": "http://{}:{}{}".format(*url.groups()) if url else "",
@@ -802,7 +835,7 @@ def _wrk(text: str) -> Json:
             "connections": int(_found(r"threads and (\d+) connections", text)[0]),
             "duration_s": _seconds(asked),
         },
-        "elapsed_s": _seconds(elapsed),
+        "elapsed_s": int(answered) / rate if rate else _seconds(elapsed),  # to more digits
         "rate": rate,
         "requests": int(answered) + failed - int(errors["status"]),
         "failed": failed,
@@ -819,7 +852,10 @@ def _vegeta_text(text: str) -> Json:
     requests, lasted, said = row("Requests"), row("Duration"), row("Latencies")
     statuses = dict(pair.split(":") for pair in row("Status Codes")["code:count"].split())
     lost = {"no answer": statuses.pop("0")} if "0" in statuses else {}
-    return _outcome(statuses, lost) | {
+    counts = _outcome(statuses, lost)
+    if counts["requests"] != int(requests["total"]):
+        raise Unreadable("cut off in its status codes")
+    return counts | {
         "load": {"rate": float(requests["rate"])},
         "elapsed_s": _seconds(lasted["total"]),
         "latency_s": _latency({key: _seconds(value) for key, value in said.items()}),
@@ -834,7 +870,7 @@ def _vegeta_json(data: Json) -> Json:
     edges = sorted((int(edge), n) for edge, n in (data.get("buckets") or {}).items())
     uppers = [edge / 1e9 for edge, _ in edges[1:]] + [math.inf]
     return _outcome(statuses, lost) | {
-        "started": str(data.get("earliest", "")),
+        "started": data.get("earliest"),
         "load": {"rate": data["rate"]},
         "elapsed_s": (data["duration"] + data["wait"]) / 1e9,
         "latency_s": _latency(data["latencies"], 1e-9),
@@ -893,8 +929,8 @@ def _bombardier(data: Json) -> Json:
        "failures are in its response times; two digits above 100 ms")  # fmt: skip
 def _locust(text: str) -> Json:
     rows = list(csv.DictReader(text.splitlines()))
-    if not rows or rows[-1]["Name"] != "Aggregated":
-        raise Unreadable("cut off: no row 'Aggregated'")
+    if not rows or rows[-1]["Name"] != "Aggregated" or not rows[-1].get("100%"):
+        raise Unreadable("cut off: no whole row 'Aggregated'")
     row = rows[-1]
     requests, rate = int(row["Request Count"]), float(row["Requests/s"])
     said = {key.removesuffix(" Response Time"): v for key, v in row.items() if v != "N/A"}
@@ -909,8 +945,9 @@ def _locust(text: str) -> Json:
 @reads("file", "ab -e", r"Percentage served,Time in ms", "anything but percentiles")
 def _ab_percentiles(text: str) -> Json:
     said = dict(line.split(",") for line in text.split()[4:])
-    if "100" not in said and "99" not in said:
-        raise Unreadable("cut off: no row 99")
+    times = [float(value) for value in said.values()]
+    if "100" not in said or times != sorted(times):
+        raise Unreadable("cut off: no whole row 100")
     return {"latency_s": _latency(said, 1e-3)}
 
 
@@ -922,10 +959,12 @@ def _hgrm(text: str) -> Json:
     if not rows or float(rows[-1][1]) < 1:
         raise Unreadable("cut off: no row of percentile 1")
     totals = np.array([int(total) for _, _, total in rows])
+    if np.any(np.diff(totals) < 0):
+        raise Unreadable("cut off in its last row")
     said = {"max": rows[-1][0]} | ({"min": rows[0][0]} if float(rows[0][1]) == 0 else {})
     for rank in PERCENTILES:
         said[f"p{rank:g}"] = rows[int(np.searchsorted(totals, totals[-1] * rank / 100 - 1e-9))][0]
-    said |= dict(re.findall(r"(Mean|Max)\s*=\s*([\d.]+)", text))  # some scale no StdDeviation
+    said |= dict(re.findall(r"(Mean|Max)\s*=\s*([\d.]+)[],]", text))  # some scale no StdDeviation
     fields = {"requests": int(totals[-1]), "latency_s": _latency(said, 1e-3)}
     if unit:
         return fields | {"latency_s": _latency(said, _SPANS_S[unit[1]])}
@@ -956,6 +995,7 @@ def _hlog(text: str) -> Json:
     return {
         "requests": histogram.count,
         "elapsed_s": ended_s - began_s if series else None,
+        "rate": histogram.count / (ended_s - began_s) if ended_s > began_s else None,
         "histogram": histogram,
         "series": series,
     }
@@ -970,9 +1010,10 @@ def _page(text: str) -> list[Json]:
     outputs = []
     for (match, reader), end in zip(found, ends, strict=False):
         fields = _fields(reader, text[match.start() : end])
-        above = [line.strip("#*>$`~: \t") for line in text[: match.start()].splitlines()]
-        if len(found) > 1 and any(above):
-            fields["name"] = [line for line in above if line][-1]
+        above = re.sub(r"^\W*(```|~~~).*", "", text[: match.start()], flags=re.M).splitlines()
+        titles = [title for line in above if (title := line.strip("#*>$`: \t"))]
+        if len(found) > 1 and titles:
+            fields["name"] = titles[-1]
         outputs.append(fields)
     return outputs
 
@@ -985,15 +1026,16 @@ def _fields(reader: Reader, content: Any) -> Json:
     return {"source": reader.source, "cannot_know": reader.cannot_know, **fields}
 
 
-def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
+def _records(stream: BinaryIO, name: str) -> list[Run | Result | Foreign]:
     head = stream.read(1 << 16)
+    beginning = head.decode("utf-8-sig", "replace")
     for reader in READERS:
-        if reader.form == "samples" and re.match(reader.looks, head.decode("utf-8-sig", "replace")):
+        if reader.form == "samples" and re.match(reader.looks, beginning):
             return [_foreign(_fields(reader, _blocks(stream, head)), name)]
     content = head + stream.read(LARGEST - len(head))
     if len(content) == LARGEST:
         raise Unreadable(f"over {size(LARGEST)}, and no list of samples that is known")
-    text = content.decode("utf-8-sig", "replace")
+    text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
     if not text.strip():
         raise Unreadable("nothing in it; expected a record, or what a load generator wrote")
     for reader in READERS:
@@ -1001,40 +1043,38 @@ def _records(stream: BinaryIO, name: str) -> Sequence[Run | Result | Foreign]:
             return [_foreign(_fields(reader, text), name)]
     if outputs := _page(text):
         return [_foreign(fields, name) for fields in outputs]
-    try:  # some tools talk before they write JSON
-        data = json.loads(
-            text[first.start() :] if (first := re.search(r"^\{", text, re.M)) else text
-        )
+    first = re.search(r"^\{", text, re.M)  # some tools talk before they write JSON
+    try:
+        data = json.loads(text[first.start() :] if first else text)
     except (ValueError, RecursionError) as error:
         expected = "expected a record, or what a load generator wrote"
         raise Unreadable(f"not JSON ({error}); {expected}") from error
+    keys = data.keys() if isinstance(data, dict) else set()
     for reader in READERS:
-        if (
-            reader.form == "json"
-            and isinstance(data, dict)
-            and data.keys() >= {*reader.looks.split()}
-        ):
+        if reader.form == "json" and keys >= {*reader.looks.split()}:
             return [_foreign(_fields(reader, data), name)]
-    kind = data.get("format") if isinstance(data, dict) else None
+    kind = data["format"] if "format" in keys else None
     if kind not in (Run.FORMAT, Result.FORMAT):
         raise Unreadable("JSON, but no record of loadgen.py (no known `format`)")
-    record = Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)
-    text_of(record)  # whatever is damaged shows itself here, and not half way down a page
-    return [record]
+    return [Run.from_json(data) if kind == Run.FORMAT else Result.from_json(data)]
 
 
 def _foreign(fields: Json, name: str) -> Foreign:
-    return Foreign(**fields | {"name": fields.get("name") or name})
+    texts = {"name": str(fields.get("name") or name), "started": str(fields.get("started") or "")}
+    return Foreign(**fields | texts)
 
 
-def read_all(path: Path | None) -> Sequence[Run | Result | Foreign]:
+def read_all(path: Path | None) -> list[Run | Result | Foreign]:
     """Every record in a file, or in standard input: more than one where a page quotes several
     outputs. Raises Unreadable with one line.
     """
     label = "standard input" if path is None else str(path)
     try:
         with nullcontext(sys.stdin.buffer) if path is None else path.open("rb") as stream:
-            return _records(stream, path.stem if path else label)
+            records = _records(stream, path.stem if path else label)
+        for record in records:
+            text_of(record)  # what is damaged shows itself here, and not half way down a page
+        return records
     except OSError as error:
         raise Unreadable(f"{label}: {error.strerror}") from error
     except Unreadable as error:
@@ -2050,8 +2090,8 @@ def compare(
     alike = len({name[:14] for name in names}) < len(names)
     labels = [f"{n} {name}" if alike else name for n, name in enumerate(names, 1)]
     named = dict(zip(labels, runs, strict=True))
-    title = f"{len(runs)} runs, each against {labels[base]}"
-    blocks: list[Block] = [[] if markdown else [title[:WIDTH]], _made(runs)]
+    title = f"{len(runs)} runs, each against {labels[base]}"[: WIDTH - 4]
+    blocks: list[Block] = [[] if markdown else [title], _made(runs)]
     blocks += [_rates_table(named, runs[base]), _percentiles_table(named, percentiles)]
     histograms = {label: run.histogram for label, run in named.items() if run.histogram}
     whose = [f"{label[: WIDTH - 1]}:" for label in histograms] if len(histograms) == 1 else []
@@ -2076,7 +2116,7 @@ def _made(runs: Sequence[Run | Foreign]) -> list[str]:
             "client": load.get("client") or getattr(run, "source", ""),
             "connections": load.get("connections") or "",
             "loop": f"open, {load['rate']:g}/s" if load.get("rate") else loop,
-            "keep-alive": {True: "yes", False: "no", None: ""}[load.get("keepalive")],
+            "keep-alive": {"True": "yes", "False": "no"}.get(str(load.get("keepalive")), ""),
             "versions": ", ".join(f"{k} {v}" for k, v in environment.get("packages", {}).items()),
             "Python": environment.get("python", ""),
             "machine": f"{environment['cpu']}, {environment['cores']} cores" if environment else "",
@@ -2123,14 +2163,14 @@ def _rates_table(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> Tab
 
 
 def _percentiles_table(named: Mapping[str, Run | Foreign], percentiles: Sequence[float]) -> Table:
-    """The response times of each run in a row, one unit a column."""
-    columns = [["response time", *named]]
-    for key in ("min", *(f"p{p:g}" for p in percentiles), "max"):
-        values = [figure_s(run, key) for run in named.values()]
+    """The response times of each run in a row, all in the unit that suits their medians."""
+    keys = ["min", *(f"p{p:g}" for p in percentiles), "max"]
+    figures = {key: [figure_s(run, key) for run in named.values()] for key in keys}
+    scale, unit = unit_of(figure_s(run, "p50") or figure_s(run, "max") for run in named.values())
+    columns = [[f"response time ({unit})", *named]]
+    for key, values in figures.items():
         if any(values) or percentiles is not PERCENTILES:  # what was asked for is shown
-            scale, unit = unit_of(values)
-            scaled = [None if v is None else v / scale for v in values]
-            columns.append(_cells(f"{key} {unit}" if any(values) else key, scaled))
+            columns.append(_cells(key, [None if v is None else v / scale for v in values]))
     return _fitted(columns)
 
 
@@ -2467,11 +2507,11 @@ def plot(records: Sequence[Run | Result | Foreign], path: Path) -> None:
     panels = [_curve_panel, _histogram_panel]
     panels += [_time_panel] if any(len(run.series) > 1 for _, run in named) else []
     with pyplot.rc_context(style | {"axes.grid": True, "grid.alpha": 0.3, "lines.linewidth": 1.8}):
-        size_in = (7, 3.1 * len(panels))
+        columns = 1 if max((len(name) for name, _ in named), default=0) > 30 else 2
+        size_in = (7, 3.1 * len(panels) + 0.22 * math.ceil(len(named) / columns))
         figure, axes = pyplot.subplots(len(panels), figsize=size_in, layout="constrained")
         for panel, panel_axes in zip(panels, axes, strict=True):
             panel(panel_axes, named)
-        columns = 1 if max((len(name) for name, _ in named), default=0) > 30 else 2
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=columns)
         figure.savefig(path, dpi=200, transparent=True)
         pyplot.close(figure)
@@ -2504,18 +2544,18 @@ def _curve_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
 
 
 def _histogram_panel(axes: Any, named: Sequence[tuple[str, Run | Foreign]]) -> None:
-    """Shares of the samples between edges that all share, some forty of them."""
+    """Shares of the samples between edges that all share, some thirty of them."""
     histograms = [run.histogram for _, run in named if run.histogram and run.histogram.count]
     low = min((h.hdr.min_value for h in histograms), default=10**6) / 1e9
-    high = max((h.hdr.max_value for h in histograms), default=10**9) / 1e9 * 1.001
+    high = max((h.hdr.max_value for h in histograms), default=10**7) / 1e9 * 1.001
     wide = high > 8 * low
-    bins = max(min(40, int((high - low) / high / 0.002)), 4)  # not finer than what is recorded
-    edges_s = np.geomspace(low, high, bins) if wide else np.linspace(low, high, bins)
+    edges = list(np.geomspace(low, high, 40)) if wide else edges_s(histograms, 32)
+    marks_ms = np.minimum(edges, 2 * high) * 1e3
     for run, look in _drawn(named):
         if run.histogram and run.histogram.count:
-            shares = 100 * np.array(run.histogram.between(list(edges_s))) / run.histogram.count
-            axes.stairs(shares, edges_s * 1e3, **look | {"linewidth": 1.8})
-            axes.stairs(shares, edges_s * 1e3, fill=True, alpha=0.15, color=look["color"])
+            shares = 100 * np.array(run.histogram.between(edges)) / run.histogram.count
+            axes.stairs(shares, marks_ms, **look | {"linewidth": 1.8})
+            axes.stairs(shares, marks_ms, fill=True, alpha=0.15, color=look["color"])
     axes.set(xscale="log" if wide else "linear", xlabel="response time (ms)", ylabel="requests (%)")
     _plain_ticks(axes.xaxis)
 
@@ -2538,7 +2578,8 @@ def _plain_ticks(axis: Any) -> None:
 
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     if axis.get_scale() == "log":
-        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
         axis.set_minor_formatter(ticker.NullFormatter())
 
 
@@ -2568,8 +2609,7 @@ def _parser() -> Parser:
         prog="summarize.py",
         usage="python summarize.py [options] [FILE …]",
         description="Turn recorded runs into text: one as a report, several as a comparison.",
-        epilog="FILE is a record of ours, or what hey, ab, wrk, wrk2, vegeta, oha, k6, Locust, "
-        "autocannon, bombardier or HdrHistogram wrote, or a page that quotes it.",
+        epilog="FILE is a record, another load generator's output, or a page that quotes some.",
     )
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")
