@@ -1626,6 +1626,11 @@ def seconds(text: str) -> float:
     return float(sum(float(number) * unit_s[unit] for number, unit in parts))
 
 
+def many(count: int, thing: str) -> str:
+    """A count of things: "1 round", "6 rounds", "2 processes"."""
+    return f"{count} {thing}{'' if count == 1 else 'es' if thing[-1] == 's' else 's'}"
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -1860,9 +1865,9 @@ def _seconds_of(series: Sequence[Json]) -> NDArray[np.float64]:
 
 def load_line(load: Json) -> str:
     """What was asked for, in words."""
-    amount = [f"{load['requests']} requests"] if load.get("requests") else []
+    amount = [many(load["requests"], "request")] if load.get("requests") else []
     amount += [duration(load["duration_s"])] if load.get("duration_s") else []
-    connections = f"{load['connections']} connections"
+    connections = many(load["connections"], "connection")
     if not load.get("keepalive", True):
         connections += ", a new one for each request"
     loop = "closed loop"
@@ -2010,7 +2015,7 @@ def _summary(run: Run) -> dict[str, str]:
         facts["server"] = (
             f"{three_digits(run.server_cpu_us or 0)} CPU µs a request, "
             f"{size(server['rss_bytes'])} at its peak, "
-            f"{server['processes']} processes, {server['threads']} threads"
+            f"{many(server['processes'], 'process')}, {many(server['threads'], 'thread')}"
         )
     return facts
 
@@ -2392,7 +2397,8 @@ def _head(result: Result, width: int) -> list[str]:
     )
     facts["load"] = ""
     if load:
-        facts["load"] = f"{load_line(load)}, {load['rounds']} rounds, seed {load['seed']}"
+        rounds = many(load["rounds"], "round")
+        facts["load"] = f"{load_line(load)}, {rounds}, seed {load['seed']}"
         if load["launches"] > 1:
             facts["load"] += f", each server launched {load['launches']} times"
     queues = {name: arm.get("backlog") for name, arm in result.arms.items()}
@@ -2403,7 +2409,9 @@ def _head(result: Result, width: int) -> list[str]:
     if result.mode == "quick":
         facts["mode"] = "--quick: a smoke verdict, with rounds too short to quote"
     lines += [wrapped(label, text, 9, width) for label, text in facts.items() if text]
-    for command in dict.fromkeys(entry["command"] for entry in asked if entry["command"]):
+    # one port for all, so that what differs in nothing else stands there once
+    commands = (e["command"].replace(str(e.get("port", "")) or "{}", "8000") for e in asked)
+    for command in dict.fromkeys(" ".join(command.split()) for command in commands if command):
         pieces = textwrap.wrap(command, width - 6, break_long_words=False, break_on_hyphens=False)
         lines.append("$ " + " \\\n    ".join(pieces))
     return lines

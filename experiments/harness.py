@@ -609,7 +609,7 @@ class Experiment:
 
     def note(self, about: Json, server: Server) -> None:
         """What else is to be known of a server at the end of a launch."""
-        about |= {"command": server.command, "backlog": backlog(server.port)}
+        about |= {"command": server.command, "port": server.port, "backlog": backlog(server.port)}
         if self.ask_after:
             try:
                 said = server.ask(Load(url=server.url + self.ask_after)).value()
