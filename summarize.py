@@ -2327,7 +2327,8 @@ def _head(result: Result, width: int) -> list[str]:
     )
     facts["load"] = ""
     if load:
-        facts["load"] = f"{load_line(load)}, {load['rounds']} rounds, seed {load['seed']}"
+        rounds = f"{load['rounds']} round{'s' * (load['rounds'] != 1)}"
+        facts["load"] = f"{load_line(load)}, {rounds}, seed {load['seed']}"
         if load["launches"] > 1:
             facts["load"] += f", each server launched {load['launches']} times"
     queues = {name: arm.get("backlog") for name, arm in result.arms.items()}

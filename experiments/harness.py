@@ -297,13 +297,17 @@ def beside(load: Load | None) -> Iterator[None]:
     if load is None:
         yield
         return
-    code = f"import loadgen; from loadgen import Load; loadgen.run({load!r})"
+    code = f"import loadgen; from loadgen import Load; loadgen.run({load!r}, lambda *_: print())"
     path = {"PYTHONPATH": str(Path(loadgen.__file__).parent)}
-    with subprocess.Popen([sys.executable, "-c", code], env=os.environ | path) as process:
+    command, env = [sys.executable, "-uc", code], ENVIRONMENT | path
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
         try:
+            if not process.stdout.readline():  # type: ignore[union-attr]  # it is under way
+                raise CannotRun(f"the load beside it, on {load.url}, has ended")
             yield
         finally:
             process.terminate()
+            process.wait()
 
 
 def generate(command: str, load: Load, folder: Path) -> Run:
