@@ -446,7 +446,7 @@ class Engine:
         self.sending = True
         self.in_flight = self.loop_lag_s = 0.0
         self.settled = asyncio.Event()
-        self.cpu_s = -process_time()
+        self.cpu_s, self.queued_s = -process_time(), -queued_s()
         self.began_ns = self.ended_ns = perf_counter_ns()
         self.started = datetime.now(UTC)
 
@@ -581,7 +581,7 @@ class Engine:
                 self.tally.end_second(elapsed_s)
             watch(self, elapsed_s)
         self.ended_ns = perf_counter_ns()
-        self.cpu_s += process_time()
+        self.cpu_s, self.queued_s = self.cpu_s + process_time(), self.queued_s + queued_s()
         self.end_load()
         self.fold()
         self.tally.end_second((self.ended_ns - self.began_ns) / 1e9)
@@ -1086,6 +1086,13 @@ def cpu_s(process: psutil.Process, reaped: bool = True) -> float:
     return 0.0
 
 
+def queued_s() -> float:
+    """How long this process was ready to run and another had its core, in s; 0.0 if unknown."""
+    with suppress(OSError):  # not Linux, or without these figures
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
 def listen_overflows() -> int:
     """How often this machine dropped a connection for a full listen queue; 0 if unknown."""
     with suppress(OSError):  # not Linux
@@ -1158,6 +1165,7 @@ def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: fl
     settled = engine.settled.is_set()
     cost = {
         "cpu_s": engine.cpu_s + (0.0 if settled else process_time()),
+        "queued_s": engine.queued_s + (0.0 if settled else queued_s()),
         "loop_lag_s": engine.loop_lag_s,
         "in_flight": engine.in_flight,
         "planned": engine.planned if load.rate else None,

@@ -329,7 +329,9 @@ def merge(runs: Sequence[Run]) -> Run:
             histograms[key].add(histogram)
     clients = [run.client for run in runs]
     client = max(clients, key=lambda client: client["neighbour_busy"]).copy()
-    client |= {key: sum(c[key] for c in clients) for key in ("cpu_s", "listen_overflows")}
+    client |= {
+        key: sum(c[key] for c in clients) for key in ("cpu_s", "queued_s", "listen_overflows")
+    }
     client["loop_lag_s"] = max(c["loop_lag_s"] for c in clients)
     client["in_flight"] = float(np.mean([c["in_flight"] for c in clients]))
     servers = [run.server for run in runs if run.server]
@@ -1273,8 +1275,10 @@ def words(interval: Interval) -> str:
 
 def arm(runs: Sequence[Run], launches: Sequence[int] = (), **about: Any) -> Json:
     """An arm of a Result: its rounds as one run, and what the ratios take from each; in
-    `launches` the number of the launch that each was of.
+    `launches` the number of the launch that each was of. That a client shares its core with
+    several workers is known of the arm, and no doubt.
     """
+    shared = {"queued"} if about.get("workers", 1) > 1 else set()
     rounds = [
         {
             "throughput": run.throughput,
@@ -1289,7 +1293,7 @@ def arm(runs: Sequence[Run], launches: Sequence[int] = (), **about: Any) -> Json
             "errors": run.errors,
             "statuses": run.statuses,
             "launch": launch,
-            "doubts": doubts(run),
+            "doubts": {k: why for k, why in doubts(run).items() if k not in shared},
         }
         for run, launch in zip(runs, launches or [0] * len(runs), strict=True)
     ]
@@ -1445,13 +1449,14 @@ def explain_limit(result: Result, ratio: Ratio) -> None:
 CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
 BROKEN = ("failures", "overflows", "restarts")  # with one of these no ratio is taken
-LIMITS = ("client", "lag", "steal", "neighbour")  # not of the server
-SENT_SHARE, LOOP_LAG_S, RESOLUTION = 0.98, 0.1, 3
+LIMITS = ("client", "queued", "lag", "steal", "neighbour")  # not of the server
+SENT_SHARE, LOOP_LAG_S, RESOLUTION, QUEUED = 0.98, 0.1, 3, 0.2
 
 
 def doubts(run: Run) -> dict[str, str]:
     """Why a run should not be believed: for each topic a sentence with the remedy."""
     client, load, server = run.client, run.load, run.server or {}
+    queued = client["queued_s"] / load.get("processes", 1) / max(run.elapsed_s, 1e-9)
     slots = min(load["connections"], load["requests"] or math.inf)
     closed = not load.get("rate") and not load.get("think_s")
     kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())
@@ -1469,6 +1474,9 @@ def doubts(run: Run) -> dict[str, str]:
         "client": (client["busy"] > CLIENT_BUSY,
             f"the load generator used {percent(client['busy'])} of a core, so its own speed was "
             f"measured: {faster}"),
+        "queued": (queued > QUEUED,
+            f"the load generator waited {percent(queued)} of the time for a core that others "
+            "used: close them, or give it a core of its own"),
         "sent": (sent < SENT_SHARE,
             f"only {percent(sent)} of what was planned could be sent: use more connections (-c) "
             "or a lower rate (-q)"),

@@ -360,7 +360,7 @@ def generate(command: str, load: Load, folder: Path) -> Run:
     histograms = {key: summarize.Histogram() for key in summarize.RECORDED}
     if said.histogram:
         histograms["latency_s"].add(said.histogram)
-    cost = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
+    cost = {"cpu_s": used.ru_utime + used.ru_stime, "queued_s": 0.0, "loop_lag_s": 0.0}
     return summarize.judged(Run(
         name=load.name, started=started.isoformat(timespec="seconds"), elapsed_s=elapsed_s,
         load=load.to_json() | {"client": shlex.join(argv)},

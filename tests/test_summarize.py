@@ -109,6 +109,7 @@ LOAD = {
 }
 CLIENT = {
     "loop_lag_s": 0.0002,
+    "queued_s": 0.001,
     "in_flight": 20.0,
     "listen_overflows": 0,
     "neighbour": "cron (process 7)",
