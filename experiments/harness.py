@@ -4,33 +4,41 @@
 
 `ARMS` maps a name to (command, path) or (command, path, more), where `command` is what a
 reader would type, with {port} for the port, and `more` may hold fields of `loadgen.Load`
-(method, headers, body, keepalive …). Servers run in the experiment's folder, with the bin
-folder of this Python first on PATH, each under a guard that stops it when this process ends,
-however it ends.
+(method, headers, body, keepalive, rate …) and two of the harness's own: "beside" is another
+Load, which a second process puts on the same server meanwhile ({"path": "/work"}), and
+"generator" the command of another tool to load it with ("wrk -c{connections} {url}"). Servers
+run in the experiment's folder, with the bin folder of this Python first on PATH, each under a
+guard that stops it when this process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
+import resource
 import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import psutil
 from tqdm import tqdm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's root
@@ -38,17 +46,33 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's
 import loadgen
 import summarize
 from loadgen import CannotRun, Load
-from summarize import INCONCLUSIVE, NOT_REPRODUCED, REPRODUCED, Cause, Ratio, Result, Run
+from summarize import THEN, Cause, Json, Outcome, Ratio, Result, Run
 
-__all__ = ["Answer", "Answers", "Cause", "Ratio", "experiment"]
+__all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "experiment"]
 
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S = 3.0
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+AGAIN = " again"  # what the name of an arm ends in that is run against itself
 CLIENT_PACKAGES = {"aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"}
 
-Arms = Mapping[str, tuple[Any, ...]]
+
+class Arm(NamedTuple):
+    """A server, what to ask of it, and what else is special about its load."""
+
+    command: str
+    path: str
+    more: Mapping[str, Any] = {}
+
+
+Arms = Mapping[str, Arm]
+
+
+class Each(dict[str, Any]):
+    """What to expect of each arm, by name, where they do not all answer alike."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +85,34 @@ class Answer:
     def json(self) -> Any:
         return json.loads(self.text)
 
+    def value(self) -> Any:
+        """The JSON that the body is, or else its text."""
+        try:
+            return self.json()
+        except ValueError:
+            return self.text
+
 
 @dataclass(frozen=True)
 class Answers:
-    """A claim about behaviour: `holds` is asked once with the Answer of each probe by name."""
+    """A claim about behaviour: `holds` is asked once with the Answer of each probe by name,
+    and `causes` for the sentences that follow from what today's probes answered.
+    """
 
     rule: str
     holds: Callable[[Mapping[str, Answer]], bool]
+    causes: Callable[[Mapping[str, Answer]], Sequence[str]] = lambda answers: ()
+
+    def verdict(self, answers: Mapping[str, Answer]) -> str:
+        return summarize.REPRODUCED if self.holds(answers) else summarize.NOT_REPRODUCED
+
+
+def spaced(text: str) -> str:
+    """JSON with spaces where a line may break; any other text as it is."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 # ---- Servers -------------------------------------------------------------------------
@@ -102,6 +147,14 @@ os._exit(min(abs(status), 255))
 """
 
 
+ASK_VERSIONS = """
+import importlib.metadata as installed, json, platform, sys
+have = {d.metadata["Name"].lower() for d in installed.distributions()}
+found = {name: installed.version(name) for name in sys.argv[1:] if name.lower() in have}
+print(json.dumps({**found, "Python": platform.python_version()}))
+"""
+
+
 def workers(command: str) -> int:
     """How many worker processes a command line asks for."""
     found = re.search(r"(?:-w|--workers)[ =](\d+)", command)
@@ -114,10 +167,57 @@ def cores_for(command: str) -> tuple[set[int], set[int]]:
     return (set(servers), {last}) if servers and workers(command) == 1 else (set(CORES),) * 2
 
 
+@cache
+def versions(command: str, names: frozenset[str], folder: Path) -> Json:
+    """The versions of some packages in the Python of a `uv run --with …` command; of any other
+    command {}, because that Python is ours.
+    """
+    argv = shlex.split(command)
+    if "uv" not in argv or "run" not in argv:
+        return {}
+    at = argv.index("run") + 1
+    while argv[at].startswith("-"):
+        names |= set(re.findall(r"^[\w.-]+", argv[at + 1])) if argv[at] == "--with" else set()
+        at += 2 if argv[at] in ("--with", "--python") else 1
+    asked = [*argv[:at], "python", "-c", ASK_VERSIONS, *sorted(names)]
+    said = subprocess.run(
+        asked, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    if said.returncode:
+        raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {said.stderr.strip()[-300:]}")
+    return dict(json.loads(said.stdout))
+
+
 def stay_on(cores: Iterable[int]) -> None:
     """Keep this process on some cores, where the system can."""
     if CORES:
         os.sched_setaffinity(0, cores)
+
+
+def backlog(port: int) -> int | None:
+    """How many connections may wait to be accepted on a port, as the kernel has it in force.
+
+    It is the Send-Q of `ss -ltn`, asked for as that does (sock_diag(7)); None where there is
+    no such kernel.
+    """
+    dump, listening, by_family = 0x301, 1 << 10, 20
+    asked = struct.pack("=BBxxI", socket.AF_INET, socket.IPPROTO_TCP, listening)
+    asked += struct.pack("!H46x", port)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as kernel:
+            kernel.send(struct.pack("=IHHII", 16 + len(asked), by_family, dump, 1, 0) + asked)
+            found = kernel.recv(65536)
+    except (AttributeError, OSError):
+        return None
+    is_socket = struct.unpack_from("=H", found, 4)[0] == by_family
+    return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
+
+
+def allow_files(connections: int) -> None:
+    """Let the servers that are started from now on have so many, whatever ulimit -n says."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (needed := connections + 100) and (needed <= hard or hard == resource.RLIM_INFINITY):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def free_port() -> int:
@@ -137,14 +237,13 @@ class Server:
         argv = shlex.split(self.command)
         if shutil.which(argv[0], path=PATH) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
-        environment = os.environ | {"PATH": PATH, "PYTHONUNBUFFERED": "1"}
-        environment.pop("WEB_CONCURRENCY", None)
         cores = ",".join(map(str, cores_for(command)[0]))
+        self.known: set[psutil.Process] = set()  # its processes when it was last loaded
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self.guard = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", GUARD, cores, str(STOP_S), *argv],
             cwd=folder,
-            env=environment,
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -174,6 +273,12 @@ class Server:
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(errors="replace").strip())
 
+    def processes(self) -> set[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.pid)
+            return {root, *root.children(recursive=True)}
+        return set()
+
     def output(self) -> list[str]:
         self.log.seek(0)
         return self.log.read().decode(errors="replace").splitlines()
@@ -183,9 +288,9 @@ class Server:
         tail = "".join(f"\n    {line}" for line in self.output()[-8:])
         return f"server of arm {self.name!r} {what}: $ {self.command}{tail}"
 
-    def last_error(self) -> str:
-        """The last line of its output that names an exception."""
-        errors = [x for x in self.output() if re.match(r"[\w.]*(Error|Exception)\b", x)]
+    def last_error(self, since: int) -> str:
+        """The last line of its output, from line `since` on, that names an exception."""
+        errors = [x for x in self.output()[since:] if re.match(r"[\w.]*(Error|Exception)\b", x)]
         return errors[-1] if errors else ""
 
 
@@ -194,10 +299,10 @@ def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
     """The servers of all arms, started together, ready, and in the end stopped together."""
     started: dict[str, Server] = {}
     try:
-        for name, (command, *_) in arms.items():
-            started[name] = Server(name, command, folder)
-        for name, (_, path, *_) in arms.items():
-            started[name].wait_until_ready(path)
+        for name, arm in arms.items():
+            started[name] = Server(name, arm.command, folder)
+        for name, arm in arms.items():
+            started[name].wait_until_ready(arm.path)
         yield started
     finally:
         for server in started.values():
@@ -207,21 +312,89 @@ def servers(arms: Arms, folder: Path) -> Iterator[dict[str, Server]]:
             server.log.close()
 
 
+# ---- Load ----------------------------------------------------------------------------
+@contextmanager
+def beside(load: Load | None) -> Iterator[None]:
+    """Meanwhile put another load on, from a process of its own, and do not measure it."""
+    if load is None:
+        yield
+        return
+    code = "import sys, loadgen; from loadgen import Load; print(flush=True); "
+    code += f"sys.exit(loadgen.run({load!r}).failed > 0)"
+    path = {"PYTHONPATH": str(Path(loadgen.__file__).parent)}
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, env=os.environ | path, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()  # type: ignore[union-attr]  # it is about to send
+        try:
+            yield
+        finally:
+            process.terminate()
+    if process.returncode > 0:
+        raise CannotRun(f"the load beside failed: look at what {load.url} answers")
+
+
+def generate(command: str, load: Load, folder: Path) -> Run:
+    """Load a server with another tool. What it prints says what came back, as far as it does;
+    what it cost is the system's to say.
+    """
+    whole_s = math.ceil(load.duration_s or 1)  # neither wrk nor ab knows half a second
+    argv = shlex.split(command.format(**asdict(load) | {"duration_s": whole_s}))
+    started, before = datetime.now(UTC), loadgen.Machine(load.pid)
+    with tempfile.NamedTemporaryFile() as output:
+        try:
+            child = subprocess.Popen(
+                argv, cwd=folder, env=ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT
+            )
+        except OSError as error:
+            raise CannotRun(f"{argv[0]} cannot be run ({error.strerror}): install it") from error
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode, after = os.waitstatus_to_exitcode(status), loadgen.Machine(load.pid)
+        if status:
+            last = Path(output.name).read_text(errors="replace").strip().splitlines()[-1:]
+            raise CannotRun(f"$ {shlex.join(argv)} failed: {' '.join(last)}")
+        said: Any = summarize.read(Path(output.name))
+    elapsed_s = said.elapsed_s or float(whole_s)
+    ok = round(said.throughput * elapsed_s) if said.ok is None else said.ok
+    histograms = {key: summarize.Histogram() for key in summarize.RECORDED}
+    if said.histogram:
+        histograms["latency_s"].add(said.histogram)
+    cost = {"cpu_s": used.ru_utime + used.ru_stime, "loop_lag_s": 0.0}
+    return summarize.judged(Run(
+        name=load.name, started=started.isoformat(timespec="seconds"), elapsed_s=elapsed_s,
+        load=load.to_json() | {"client": shlex.join(argv)},
+        ok=ok, failed=said.failed or 0, unfinished=0, statuses=said.statuses, errors=said.errors,
+        histograms=histograms, quoted_s={} if said.histogram else said.latency_s,
+        connections={"opened": load.connections},
+        client=cost | {"in_flight": load.connections} | after.disturbances(before, elapsed_s),
+        server=after.memory() | {"cpu_s": after.server_cpu_s - before.server_cpu_s},
+        environment=loadgen.environment() | {"steal": after.steal(before)},
+    ))  # fmt: skip
+
+
 # ---- An experiment -------------------------------------------------------------------
 @dataclass(kw_only=True)
 class Experiment:
     """The experiment of a script, from its dials to its verdict."""
 
     arms: Arms
-    claim: Ratio | Answers
+    claim: Ratio | Sequence[Ratio] | Outcome | Answers
     connections: int = 1
     quick_connections: int = 0
     expect: object = ""
     duration_s: float = 1.0
-    causes: Sequence[Cause] = ()
+    requests: int | None = None
+    rounds: int = 6
+    full_rounds: int = 15
+    quick_share: float = 0.25
+    causes: Sequence[Cause | Callable[[Mapping[str, Json]], str]] = ()
     probes: Arms = field(default_factory=dict)
     then: Arms = field(default_factory=dict)
     subject: Sequence[str] = ()
+    ask_after: str = ""
+    log_counts: Mapping[str, str] = field(default_factory=dict)
+    shares: Sequence[float] = ()
+    columns: Mapping[str, Callable[[Json], str]] = field(default_factory=dict)
+    findings: Callable[[Mapping[str, Json]], Sequence[str]] = lambda arms: ()
 
     def prepare(self, script: Path, doc: str) -> None:
         """Read the script's docstring and the command line."""
@@ -229,22 +402,28 @@ class Experiment:
         title, fields = described(doc)
         self.options = options = _parser(script, title).parse_args()
         mode = "quick" if options.quick else "full" if options.full else "plain"
-        self.launches = 3 if options.full else 1
-        self.rounds = options.rounds or (15 if options.full else 6)
+        self.rounds = options.rounds or (self.full_rounds if options.full else self.rounds)
+        self.launches = max(min(3, self.rounds), self.rounds // 5) if options.full else 1
         self.warmup_s = 0.1 if options.quick else 0.5
-        short_s = self.duration_s / 4 if options.quick else self.duration_s
         fewer = self.quick_connections if options.quick else 0
+        amount: Json = {"requests": self.requests} if self.requests else {}
+        amount = self.shortened(**amount or {"duration_s": self.duration_s})
+        if options.duration:
+            amount = {"duration_s": options.duration}
         self.base = Load(
             url="http://127.0.0.1/",
             connections=options.connections or fewer or self.connections,
-            duration_s=options.duration or short_s,
             client=options.client,
+            **amount,
         )
         if options.then and not self.then:
             print(f"{script.name}: --then: nothing here runs on old versions", file=sys.stderr)
-        old = {f"{name}, then": arm for name, arm in self.then.items()}
+        self.arms = {name: Arm(*arm) for name, arm in self.arms.items()}
+        self.probes = {name: Arm(*arm) for name, arm in self.probes.items()}
+        old = {name + THEN: Arm(*arm) for name, arm in self.then.items()}
         self.everything = {**self.probes, **self.arms, **old}
         self.old = old if options.then else {}
+        self.packages = frozenset(dependencies(script) - CLIENT_PACKAGES)
         self.result = Result(
             name=script.stem,
             title=title,
@@ -253,49 +432,124 @@ class Experiment:
             expect=fields["Expect"],
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             mode=mode,
-            environment=loadgen.environment(sorted(dependencies(script) - CLIENT_PACKAGES)),
+            environment=loadgen.environment(sorted(self.packages)),
         )
+        if options.aa is not None:
+            self.against_itself(options.aa or next(iter(self.arms), ""))
 
-    def load(self, arm: tuple[Any, ...], server: Server) -> Load:
-        path, more = arm[1], arm[2] if len(arm) > 2 else {}
-        return replace(self.base, url=server.url + path, name=server.name, pid=server.pid, **more)
+    def against_itself(self, name: str) -> None:
+        """Make of this the experiment whether an arm differs from itself."""
+        if name not in self.arms:
+            known = ", ".join(self.arms) or "none that is loaded"
+            print(f"--aa {name!r}: no such arm; there are {known}", file=sys.stderr)
+            sys.exit(2)
+        self.arms = {name: self.arms[name], name + AGAIN: self.arms[name]}
+        self.claim = Ratio(name + AGAIN, name, "holds 1 inside 0.95 to 1.05", "> 1 or < 1")
+        self.old, self.causes, self.shares = {}, (), ()
+        self.findings = lambda arms: ()
+        self.result.title = f"{name} against itself"
+        self.result.claim = "A server, started twice, is as fast as itself."
+        self.result.source, self.result.expect = "--aa, a test of this machine and its noise", "× 1"
 
-    def observe(self, claim: Answers) -> None:
-        """Ask each probe once, one server at a time, and decide by what they answer."""
-        result, verdicts = self.result, {}
-        for then, probes in ((False, self.probes), (True, self.old)):
-            answers = {}
-            for name, arm in probes.items():
-                print(f"asking {name}: {arm[0]}"[:79], file=sys.stderr)
-                with servers({name: arm}, self.folder) as started:
-                    server = started[name]
+    def shortened(self, **more: Any) -> Json:
+        """Fields of a load; with --quick a share of its duration and of its requests."""
+        if self.options.quick and more.get("duration_s"):
+            more["duration_s"] *= self.quick_share
+        if self.options.quick and more.get("requests"):
+            more["requests"] = math.ceil(more["requests"] * self.quick_share)
+        return more
+
+    def load(self, arm: Arm, server: Server) -> Load:
+        """The load of an arm; one of so many requests ends with them."""
+        own: Json = {"duration_s": None} if arm.more.get("requests") else {}
+        own |= {key: v for key, v in arm.more.items() if key not in ("beside", "generator")}
+        about: Json = {"url": server.url + arm.path, "name": server.name, "pid": server.pid}
+        return replace(self.base, **self.shortened(**own), **about)
+
+    def put(self, arms: Arms, started: Mapping[str, Server], load: Load) -> Run:
+        """Load an arm once, in its own way, and look which of its processes were replaced."""
+        arm, server = arms[load.name], started[load.name]
+        stay_on(cores_for(arm.command)[1])
+        other, there = None, server.known or server.processes()
+        if more := {"duration_s": 3600.0, **arm.more["beside"]} if "beside" in arm.more else {}:
+            other = Load(url=server.url + more.pop("path"), **more)
+        generator = arm.more.get("generator")
+        try:
+            with beside(other):
+                run = generate(generator, load, self.folder) if generator else loadgen.run(load)
+        except CannotRun as error:
+            raise CannotRun(server.said(f"could not be loaded ({error})")) from None
+        server.known = server.processes()
+        if server.pid not in {process.pid for process in server.known}:
+            raise CannotRun(server.said("ended while it was loaded"))
+        assert run.server is not None
+        run.server["replaced"] = len(there - server.known)
+        return run
+
+    def asked(self, probes: Arms) -> Iterator[tuple[str, str, Answer]]:
+        """Ask each probe once: name, command and Answer. Those of one command share a server."""
+        for command in dict.fromkeys(arm.command for arm in probes.values()):
+            print(f"asking $ {command}"[:79], file=sys.stderr)
+            alike = {name: arm for name, arm in probes.items() if arm.command == command}
+            with servers(dict([next(iter(alike.items()))]), self.folder) as started:
+                (server,) = started.values()
+                for name, arm in alike.items():
+                    said = len(server.output())
                     answer = server.ask(self.load(arm, server))
                     if answer.status >= 500:
-                        answer = replace(answer, text=server.last_error())
-                answers[name] = answer
-                result.evidence.append(
-                    {"arm": name, "then": then, "command": server.command, "path": arm[1],
-                     "status": answer.status, "answer": answer.text}
-                )  # fmt: skip
-            verdicts[then] = REPRODUCED if claim.holds(answers) else NOT_REPRODUCED
-        result.rule, result.verdict = claim.rule, verdicts[False]
-        result.then = verdicts[True] if self.old else ""
+                        answer = replace(answer, text=server.last_error(said))
+                    yield name, server.command, answer
 
-    def check(self, load: Load, server: Server) -> None:
-        """Stop the experiment unless the arm answers as it should, before any timing."""
+    def observe(self, claim: Answers) -> None:
+        """Decide by what the probes answer, those of today and, where asked for, the old ones."""
+        result = self.result
+        result.rule = claim.rule
+        for era, probes in (("", self.probes), (THEN, self.old)):
+            answers = {}
+            for name, command, answer in self.asked(probes):
+                answers[name.removesuffix(THEN)] = answer
+                result.evidence.append(
+                    {"arm": name, "then": bool(era), "command": command, "path": probes[name].path,
+                     "versions": versions(probes[name].command, self.packages, self.folder),
+                     "status": answer.status, "answer": spaced(answer.text)}
+                )  # fmt: skip
+            if not era:
+                result.verdict = claim.verdict(answers)
+                result.cause += claim.causes(answers)
+            elif probes:
+                result.then = claim.verdict(answers)
+
+    def checked(self, load: Load, server: Server) -> Load:
+        """The load of an arm that answers as it should, to expect that of every answer.
+
+        Any other arm stops the experiment before any timing.
+        """
         answer, expect = server.ask(load), self.expect
-        try:
-            right = expect in answer.text if isinstance(expect, str) else expect == answer.json()
-        except ValueError:
-            right = False
-        if answer.status != 200 or not right:
-            what = f"answered {answer.status} {answer.text[:60]!r}, not 200 {expect!r}"
+        if isinstance(expect, Each):
+            expect = expect[server.name.removesuffix(THEN).removesuffix(AGAIN)]
+        judge = loadgen.Expectation(load.expect)
+        judge.body(answer.text.encode())
+        text = expect if isinstance(expect, str) else answer.text
+        right = text in answer.text if text is expect else expect == answer.value()
+        if judge.error(answer.status) or not right:
+            wanted = f"{load.expect or 200} {expect!r}"
+            what = f"answered {answer.status} {answer.text[:60]!r}, not {wanted}"
             raise CannotRun(server.said(what))
+        return load if load.expect or text.isdigit() else replace(load, expect=text or None)
 
     def measure(self, arms: Arms) -> None:
-        """All rounds of all launches."""
+        """All rounds of all launches, and what is seen of each server beside them."""
         runs: dict[str, list[Run]] = {name: [] for name in arms}
-        commands: dict[str, str] = {}
+        about: dict[str, Json] = {
+            name: {
+                "path": arm.path,
+                "workers": workers(arm.command),
+                "versions": versions(arm.command, self.packages, self.folder),
+                "launches": [],
+                "idle": {},
+            }
+            for name, arm in arms.items()
+        }
         order, total = random.Random(self.options.seed), self.rounds * len(arms)
         form = "{desc}  {bar:20}  {remaining} left"
         with tqdm(total=total, disable=None, leave=False, bar_format=form) as bar:
@@ -303,38 +557,87 @@ class Experiment:
             def watch(name: str, number: int) -> None:
                 bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
                 bar.update()
-                stay_on(cores_for(arms[name][0])[1])
 
+            allow_files(self.base.connections)
             for launch in range(self.launches):
                 bar.set_description_str(f"starting {len(arms)} servers")
                 with servers(arms, self.folder) as started:
-                    loads = {name: self.load(arm, started[name]) for name, arm in arms.items()}
-                    for name, load in loads.items():
-                        self.check(load, started[name])
-                        commands[name] = started[name].command
+                    for name, server in started.items():
+                        about[name]["idle"] = loadgen.Machine(server.pid).memory()
                     bar.set_description_str("warming up")
-                    warm = {n: replace(x, duration_s=self.warmup_s) for n, x in loads.items()}
-                    loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
+                    loads = self.warm(arms, started)
                     share = (self.rounds + launch) // self.launches
-                    for name, more in loadgen.run_rounds(loads, order, share, watch).items():
+                    put = partial(self.put, arms, started)
+                    for name, more in loadgen.run_rounds(loads, order, share, watch, put).items():
                         runs[name] += more
+                        about[name]["launches"] += [launch] * share
+                        self.note(about[name], started[name])
+                    if launch == self.launches - 1:
+                        bar.set_description_str("open loops")
+                        for name, load in loads.items() if self.shares else ():
+                            rate = float(np.median([run.throughput for run in runs[name]]))
+                            about[name]["curve"] = self.curve(put, load, rate)
         stay_on(CORES)
-        asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
-        self.result.load = self.base.to_json() | asked
-        for name, (command, path, *_) in arms.items():
-            about = {"command": commands[name], "path": path, "workers": workers(command)}
-            self.result.arms[name] = summarize.arm(runs[name], **about)
+        self.report({name: summarize.arm(runs[name], **about[name]) for name in arms})
 
-    def conclude(self, claim: Ratio) -> None:
+    def warm(self, arms: Arms, started: Mapping[str, Server]) -> dict[str, Load]:
+        """Check each arm and load it a while; returns the loads that are to be measured."""
+        loads = {n: self.checked(self.load(arm, started[n]), started[n]) for n, arm in arms.items()}
+        warm = {
+            name: replace(
+                load,
+                duration_s=self.warmup_s,
+                requests=load.requests and math.ceil(load.requests / 10),  # they may take long
+            )
+            for name, load in loads.items()
+        }
+        loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
+        return loads
+
+    def report(self, arms: dict[str, Json]) -> None:
+        """Put what was measured and seen into the result."""
+        asked = {"rounds": self.rounds, "seed": self.options.seed, "launches": self.launches}
+        for arm in arms.values():
+            arm["columns"] = {title: text(arm) for title, text in self.columns.items()}
+        first, *others = (arm["run"].load for arm in arms.values())
+        alike = {key: v for key, v in first.items() if all(o.get(key) == v for o in others)}
+        self.result.load = self.base.to_json() | alike | asked
+        self.result.arms = arms
+        self.result.findings = list(self.findings(arms))
+        steal = max(arm["run"].environment["steal"] for arm in arms.values())
+        self.result.environment["steal"] = steal
+
+    def note(self, about: Json, server: Server) -> None:
+        """What else is to be known of a server at the end of a launch."""
+        about |= {"command": server.command, "backlog": backlog(server.port)}
+        if self.ask_after:
+            try:
+                said = server.ask(Load(url=server.url + self.ask_after)).value()
+            except (OSError, HTTPException) as error:
+                said = f"no answer: {error!r}"
+            about.setdefault("said", []).append(said)
+        counts = about.setdefault("log", dict.fromkeys(self.log_counts, 0))
+        for what, pattern in self.log_counts.items():
+            counts[what] += sum(bool(re.search(pattern, line)) for line in server.output())
+
+    def curve(self, put: Callable[[Load], Run], load: Load, capacity: float) -> list[Json]:
+        """What becomes of an open loop at shares of the requests/s that a closed loop had."""
+        asked: Json = {"duration_s": self.base.duration_s, "requests": None}
+        return [
+            summarize.point(put(replace(load, rate=share * capacity, **asked)))
+            for share in self.shares
+        ]
+
+    def conclude(self, claim: Ratio | Sequence[Ratio] | Outcome) -> None:
         """Reach the verdict, for today's versions and for the old ones where they were run."""
         result = self.result
-        result.rule = claim.rule
+        result.rule = summarize.rule_of(claim)
         result.verdict, result.reasons, _ = summarize.decide(result, claim, self.subject)
-        names = f"{claim.over}, then", f"{claim.under}, then"
-        if all(name in result.arms for name in names):
-            old = replace(claim, over=names[0], under=names[1])
-            verdict, reasons, interval = summarize.decide(result, old, self.subject)
-            result.then = f"{verdict} {interval or ''} {'; '.join(reasons)}".strip()
+        for ratio in summarize.ratios_of(claim):
+            summarize.explain_limit(result, ratio)
+        if summarize.was_run(result, claim, THEN):
+            verdict, reasons, intervals = summarize.decide(result, claim, self.subject, THEN)
+            result.then = " ".join([verdict, *map(str, intervals), "; ".join(reasons)]).strip()
 
     def run(self) -> None:
         began = time.monotonic()
@@ -346,29 +649,46 @@ class Experiment:
             self.measure({**self.arms, **self.old})
             self.conclude(self.claim)
         for cause in self.causes:
-            summarize.explain(self.result, cause)
+            if isinstance(cause, Cause):
+                summarize.explain(self.result, cause, self.subject)
+            else:
+                self.result.cause.append(cause(self.result.arms))
         self.result.elapsed_s = time.monotonic() - began
 
 
-def experiment(arms: Arms, **dials: Any) -> None:
+def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     """Run the experiment of the script that calls this, print its verdict, and exit.
 
-    `claim` is a Ratio of two arms, or Answers of `probes`, which are asked once each.
-    `expect` is the JSON value, or a text in the body, that each arm must answer before any
-    timing. `then` names arms or probes again, with commands for the versions the claim was
-    made about. `causes` are what control arms show. `subject` names what is studied and so no
-    reason for doubt: "failures", "overflows". `quick_connections` are for --quick.
+    `claim` is a Ratio of two arms, or several, or an Outcome of all arms, or Answers of
+    `probes`, which are asked once each. `expect` is the JSON value, or a text in the body, that
+    each arm must answer before any timing; Each({name: value}) where arms differ. `then` names
+    arms or probes again, with commands for the versions the claim was made about. `causes` are
+    what control arms show: each a Cause, or a function of {name: arm} that returns a sentence.
+    With `requests` every arm gets so many in a round, not `duration_s`. `subject` names what is
+    studied and so no reason for doubt: "failures", "overflows", "little", "spread" …
+    `quick_connections` are for --quick.
+
+    What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
+    ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
+    sentences) say so. Each server is asked for the path `ask_after` at the end of a launch:
+    arm["said"]. The lines of its output are counted that match `log_counts`: arm["log"].
+    arm["idle"] is what the server took before any load, in memory, threads and processes.
+    With `shares`, each arm is loaded at these shares of its own requests/s in an open loop:
+    arm["curve"].
     """
     main = sys.modules["__main__"]
     script = Path(str(main.__file__)).resolve()
-    made = Experiment(arms=arms, **dials)
+    made = Experiment(arms=arms, **dials)  # type: ignore[arg-type]  # prepare() makes them Arms
     made.prepare(script, main.__doc__ or "")
     options, result = made.options, made.result
+    if options.aa is not None and options.save:
+        print("--aa is of no claim: leave out --save", file=sys.stderr)
+        sys.exit(2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.list:
-            for name, (command, path, *_) in made.everything.items():
-                print(f"{name}\n    $ {command}\n    {path}")
+            for name, arm in made.everything.items():
+                print(f"{name}\n    $ {arm.command}\n    {arm.path}")
             sys.exit(0)
         if options.serve:
             serve(made.everything, options.serve, options.port, made.folder)
@@ -384,7 +704,7 @@ def experiment(arms: Arms, **dials: Any) -> None:
     except (CannotRun, OSError, summarize.Unreadable) as error:
         print(f"{script.name}: {error}", file=sys.stderr)
         sys.exit(1)
-    sys.exit(3 if result.verdict == INCONCLUSIVE else 0)
+    sys.exit(3 if result.verdict == summarize.INCONCLUSIVE else 0)
 
 
 def described(doc: str) -> tuple[str, dict[str, str]]:
@@ -405,8 +725,8 @@ def serve(arms: Arms, name: str, port: int, folder: Path) -> None:
     if name not in arms:
         print(f"--serve {name!r}: no such arm; there are {', '.join(arms)}", file=sys.stderr)
         sys.exit(2)
-    command = arms[name][0].format(port=port)
-    print(f"http://127.0.0.1:{port}{arms[name][1]}\n$ {command}", flush=True)
+    command = arms[name].command.format(port=port)
+    print(f"http://127.0.0.1:{port}{arms[name].path}\n$ {command}", flush=True)
     os.environ["PATH"] = PATH
     os.chdir(folder)
     os.execvp(shlex.split(command)[0], shlex.split(command))
@@ -431,8 +751,9 @@ def _parser(script: Path, title: str) -> summarize.Parser:
     add("--quick", action="store_true", help="a smoke verdict in about 10 s")
     add("--full", action="store_true", help="15 rounds, each server launched three times")
     add("--then", action="store_true", help="also on the versions the claim was made about")
+    add("--aa", nargs="?", const="", metavar="ARM", help="one arm against itself: no difference?")
     add("--rounds", type=loadgen.count, metavar="N")
-    add("--duration", type=loadgen.seconds, metavar="T", help="of each arm in each round")
+    add("--duration", type=summarize.seconds, metavar="T", help="of each arm in each round")
     add("--connections", type=loadgen.count, metavar="N")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")

@@ -668,19 +668,19 @@ def test_seconds_reads_what_was_written(
 ) -> None:
     text = f"{hours}h{minutes}m{whole}s{ms}ms{us}us"
     expected_s = 3600 * hours + 60 * minutes + whole + ms / 1e3 + us / 1e6
-    assert loadgen.seconds(text) == pytest.approx(expected_s, rel=1e-12)
+    assert summarize.seconds(text) == pytest.approx(expected_s, rel=1e-12)
 
 
 @given(st.decimals(0, 10**6, places=3, allow_nan=False), st.sampled_from(["", "s", "m", "h", "ms"]))
 def test_seconds_takes_decimals(number: Any, unit: str) -> None:
     factor = {"": 1, "s": 1, "m": 60, "h": 3600, "ms": 1e-3}[unit]
-    assert loadgen.seconds(f"{number}{unit}") == pytest.approx(float(number) * factor)
+    assert summarize.seconds(f"{number}{unit}") == pytest.approx(float(number) * factor)
 
 
 @pytest.mark.parametrize("text", ["", "s", "1x", "1 s", "-1s", "1s ", "1ss", "s1", "1e3", "1,5s"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(Exception, match="is no duration"):
-        loadgen.seconds(text)
+        summarize.seconds(text)
 
 
 @given(st.integers(1, 10**9))
@@ -1061,15 +1061,15 @@ def test_nginx_logs_as_many_requests_as_were_counted(client: str, tmp_path: Path
 def test_a_tally_keeps_each_lag_with_its_latency(pairs: list[tuple[int, int]]) -> None:
     tally = loadgen.Tally()
     for latency, lag in pairs:
-        tally.add(200, None, latency + lag, lag)
+        tally.outcome(200, None).extend([latency + lag, -lag] if lag else [latency])
     tally.fold()
     expected = {key: summarize.Histogram() for key in ("latency_s", "service_s", "send_lag_s")}
     for latency, lag in pairs:
         for key, value in zip(expected, (latency + lag, latency, lag), strict=True):
             expected[key].record(np.array([value]))
-    assert tally.ok == len(pairs)
+    assert tally.total.ok == len(pairs)
     for key, histogram in expected.items():
-        assert tally.histograms[key].encode() == histogram.encode()
+        assert tally.total.histograms[key].encode() == histogram.encode()
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def test_sections_are_in_order(path):
     assert imports[0] == 0
     assert not defined or imports[-1] < defined[0]
     assert len(arms) == 1
-    assert max(imports[-1], *defined) < arms[0] < guards[0]
+    assert max([imports[-1], *defined]) < arms[0] < guards[0]
     assert guards == [len(body) - 1]
 
 

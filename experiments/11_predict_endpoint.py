@@ -1,0 +1,136 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "aiohttp", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools", "numpy",
+#   "psutil", "tqdm", "uv", "uvicorn[standard]", "uvloop",
+# ]
+# ///
+"""11: FastAPI predicts slightly faster than Flask on gunicorn
+
+Claim      For a POST /predict with an (n, 13) matrix of floats, FastAPI is slightly
+           faster than Flask on gunicorn.
+Source     github.com/jeremyjordan/flask-vs-fastapi, August 2019 (fastapi 0.34.0, Flask
+           1.1.1): Locust, n = 2, users who wait 50 to 200 ms; no figures
+Expect     Flat out with a linear model of some 20 µs, servers and frameworks are all
+           there is to compare, and gunicorn's sync worker closes each connection: more
+           than slightly. Were that 1 ms against 0.3 ms, a model of 5 ms would leave
+           (5 + 1) / (5 + 0.3) = 1.13. With Locust's waits, 20 users ask for no more than
+           20 / 0.125 s = 160 requests/s, which either serves: 1.
+Run        python experiments/11_predict_endpoint.py [--then]
+Not shown  The access log, which uvicorn writes unless told not to (experiment 07).
+"""
+
+import json
+import os
+import time
+
+import numpy as np
+from fastapi import FastAPI
+from flask import Flask, request
+from pydantic import BaseModel
+
+MODEL_S = float(os.environ.get("MODEL_S", 0))
+WEIGHTS = np.linspace(-1, 1, 13)
+
+app = FastAPI()
+flask_app = Flask(__name__)
+
+
+class Observation(BaseModel):
+    X: list[list[float]]
+
+
+def model(rows: list[list[float]]) -> list[float]:
+    """A linear one, after MODEL_S of CPU time as a large forest would take it."""
+    ends_s = time.thread_time() + MODEL_S
+    while time.thread_time() < ends_s:
+        pass
+    return (np.asarray(rows) @ WEIGHTS).tolist()
+
+
+@app.post("/predict")
+async def predict(observation: Observation):  # the lines under test: this endpoint
+    return {"y": model(observation.X)}
+
+
+@flask_app.route("/predict", methods=["POST"])
+def flask_predict():  # against this one
+    return {"y": model(request.get_json()["X"])}
+
+
+ROWS = np.random.default_rng(1).normal(size=(2, 13)).tolist()
+POST = {
+    "method": "POST",
+    "headers": (("Content-Type", "application/json"),),
+    "body": json.dumps({"X": ROWS}).encode(),
+}
+NEW = POST | {"keepalive": False}
+WAITS = POST | {"think_s": (0.05, 0.2), "warmup_s": 0.2}  # in which users connect
+UVICORN = "uvicorn 11_predict_endpoint:app --no-access-log --port {port}"
+GUNICORN = "gunicorn -b 127.0.0.1:{port} 11_predict_endpoint:flask_app"
+SLOW = "env MODEL_S=0.005 "
+IN_2019 = (  # but uvicorn 0.12.3: 0.8.6 cannot be built for Python 3.11
+    "uv run --isolated --no-project --python 3.11 --with fastapi==0.34.0 "
+    "--with uvicorn==0.12.3 --with gunicorn==19.9.0 --with flask==1.1.1 "
+    "--with 'werkzeug<1' --with 'jinja2<3.1' --with 'markupsafe<2.1' "
+    "--with 'itsdangerous<2.1' --with 'setuptools<81' --with numpy "
+)
+ARMS = {
+    "Flask": (GUNICORN, "/predict", POST),
+    "FastAPI": (UVICORN, "/predict", POST),
+    "FastAPI, closing": (UVICORN, "/predict", NEW),
+    "Flask, 4 threads": (f"{GUNICORN} --threads 4", "/predict", POST),
+    "Flask, 5 ms": (SLOW + GUNICORN, "/predict", POST),
+    "FastAPI, 5 ms": (SLOW + UVICORN, "/predict", POST),
+    "Flask, waits": (GUNICORN, "/predict", WAITS),
+    "FastAPI, waits": (UVICORN, "/predict", WAITS),
+}
+THEN = {
+    "Flask": (IN_2019 + GUNICORN, "/predict", POST),
+    "FastAPI": (IN_2019 + UVICORN, "/predict", POST),
+}
+
+if __name__ == "__main__":
+    from harness import Cause, Ratio, experiment
+
+    experiment(
+        ARMS,
+        connections=20,
+        expect={"y": model(ROWS)},
+        duration_s=0.6,
+        then=THEN,
+        claim=Ratio("FastAPI", "Flask", "inside 1.05 to 1.5", "< 1.05 or > 1.5"),
+        causes=[
+            Cause(
+                "FastAPI, closing",
+                "Flask",
+                when="< 1.5",
+                then="with a new connection for each request in both it is {ratio}: the "
+                "rest was that gunicorn's sync worker keeps none",
+                otherwise="with a new connection for each request in both it is still {ratio}",
+            ),
+            Cause(
+                "FastAPI",
+                "Flask, 4 threads",
+                when="< 1.5",
+                then="against gunicorn's threads, which keep connections, it is {ratio}",
+                otherwise="against gunicorn's threads, which keep connections, it is still "
+                "{ratio}: keeping them is not all of it",
+            ),
+            Cause(
+                "FastAPI, 5 ms",
+                "Flask, 5 ms",
+                when="inside 0.9 to 1.2",
+                then="with a model that takes 5 ms it is {ratio}: the model is most of both",
+                otherwise="with a model that takes 5 ms it is {ratio}",
+            ),
+            Cause(
+                "FastAPI, waits",
+                "Flask, waits",
+                when="inside 0.95 to 1.05",
+                then="with Locust's waits between requests it is {ratio}: the users set the "
+                "pace, not the servers",
+                otherwise="with Locust's waits between requests it is {ratio}",
+            ),
+        ],
+    )

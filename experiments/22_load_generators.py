@@ -1,0 +1,80 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "tqdm", "uvloop"]
+# ///
+"""22: loadgen.py costs no more CPU for a request than wrk
+
+Claim      loadgen.py spends no more CPU time on a request than wrk does, and so is not
+           what is measured.
+Source     This project's own
+Expect     Most of the cost is the kernel's: a write, an epoll_wait and a read are some
+           5 µs, the same for all. What is left differs: C (wrk, ab), Go (hey), Python.
+           wrk parses each answer; `wire` recognises one that is the same as the last,
+           and so may come out below 1. A full client, aiohttp, should be over 10.
+Run        python experiments/22_load_generators.py
+Not shown  Answers that differ from one to the next, which `wire` has to parse too; TLS.
+           A tool that is not installed is left out: apt install nginx wrk apache2-utils
+           hey, pip install locust.
+"""
+
+import os
+import shutil
+
+if os.environ.get("LOCUST"):  # this file is then Locust's, too
+    from locust import FastHttpUser, task
+
+    class User(FastHttpUser):
+        @task
+        def get(self) -> None:
+            self.client.get("/")
+
+
+NGINX = """sh -c '
+    conf=$(mktemp); (sleep 1; rm $conf) &
+    echo "daemon off; pid $conf.pid; error_log stderr; events {{ }}
+        http {{ access_log off; keepalive_requests 1000000000;
+            server {{ listen 127.0.0.1:{port} backlog=4096;
+                location / {{ return 200 hello; }} }} }}" > $conf
+    exec nginx -c $conf'"""
+LOCUST = """sh -c 'here=$PWD; cd $(mktemp -d); LOCUST=1 locust --headless --only-summary \\
+    -f $here/22_load_generators.py -u {connections} -r {connections} \\
+    -t {duration_s}s -H {url} --csv out > /dev/null 2>&1; cat out_stats.csv'"""
+WRK = "wrk -t1 -c{connections} -d{duration_s}s --latency {url}"
+AB = "ab -q -k -c {connections} -t {duration_s} -n 10000000 {url}"
+HEY = "hey -cpus 1 -c {connections} -z {duration_s}s {url}"
+
+ARMS = {
+    "wire": (NGINX, "/"),
+    "aiohttp": (NGINX, "/", {"client": "aiohttp"}),
+    "wrk": (NGINX, "/", {"generator": WRK}),
+    "ab": (NGINX, "/", {"generator": AB}),
+    "hey": (NGINX, "/", {"generator": HEY}),
+    "locust": (NGINX, "/", {"generator": LOCUST}),
+}
+OURS = ("wire", "aiohttp")
+MISSING = {name for name in ARMS if name not in OURS and not shutil.which(name)}
+
+if __name__ == "__main__":
+    from harness import Cause, Ratio, experiment
+
+    experiment(
+        {name: arm for name, arm in ARMS.items() if name not in MISSING},
+        connections=50,
+        expect="hello",
+        duration_s=1.0,
+        subject=["client", "little"],  # how busy the client is, is what is studied
+        claim=Ratio("wire", "wrk", "< 1", "> 1", metric="client_cpu_us"),
+        causes=[
+            Cause(
+                "aiohttp",
+                "wrk",
+                when="> 5",
+                then="a full Python client costs {ratio}: it is the bare protocol, and that "
+                "most answers need not be parsed, that make the difference",
+                otherwise="a full Python client costs {ratio} all the same",
+                metric="client_cpu_us",
+            )
+        ],
+        columns={"client µs": lambda arm: f"{arm['run'].client['cpu_us_per_request']:.3g}"},
+        findings=lambda arms: [f"left out: {name} is not here" for name in sorted(MISSING)],
+    )
