@@ -131,7 +131,8 @@ class Load:
                 raise ValueError(f"{url}: not on {URL(self.url).origin()}: a server a run")
             if not token.fullmatch(method):
                 raise ValueError(f"{method!r} is no method: write GET, POST or the like")
-        for key in ("connections", "requests", "duration_s", "rate", "timeout_s", "processes"):
+        above_0 = "connections requests duration_s rate timeout_s connect_timeout_s processes"
+        for key in above_0.split():
             if (value := getattr(self, key)) is not None and not 0 < value < math.inf:
                 raise ValueError(f"{key} is {value:g}: it must be above 0")
         if self.warmup_s < 0:
@@ -343,7 +344,7 @@ class Target:
 def due_times(load: Load, requests: float, duration_s: float) -> Iterator[int]:
     """When requests are due in an open loop, in ns after its start."""
     rate, order, done, last_s = cast(float, load.rate), np.random.default_rng(load.seed), 0, 0.0
-    if load.arrivals == "constant":
+    if load.arrivals == "constant" and duration_s < math.inf:
         requests = min(requests, math.ceil(rate * duration_s - 1e-9))
     while done < requests:
         count = int(min(requests - done, 1 << 14))
@@ -658,8 +659,12 @@ class OpenLoop(Engine):
 
     def give_up(self, now: int) -> None:
         while self.next_ns < now - self.load.timeout_s * 1e9:  # it never was sent
-            waited_ns = now - self.advance()
-            self.tally.outcome(None, "timeout").extend((waited_ns, -waited_ns))
+            due_ns, target = self.advance(), next(self.deck)
+            waited_ns = now - due_ns
+            self.tally.outcome(None, "timeout", target.number).extend((waited_ns, -waited_ns))
+            if self.samples:
+                what = None, "timeout", 0, target.load
+                self.samples.rows.append((due_ns, waited_ns, waited_ns, *what))
             self.given_up += 1
         super().give_up(now)
 
@@ -1161,7 +1166,8 @@ def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: fl
     targets = [
         {"name": f"{target.load.method} {target.load.public_url}", "ok": part.ok,
          "failed": part.failed, "statuses": dict(part.statuses), "errors": dict(part.errors),
-         "latency_s": part.histograms["latency_s"].summary_s()}
+         "latency_s": part.histograms["latency_s"].summary_s(),
+         "histogram": part.histograms["latency_s"].encode()}
         for target, part in zip(engine.targets, engine.tally.parts, strict=False)
     ]  # fmt: skip
     return summarize.judged(Run(
@@ -1311,9 +1317,13 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
             for _ in range(load.processes)
         ]
 
+        stopped = False
+
         def stop(*_: object) -> None:
+            nonlocal stopped
+            stopped = True
             for child in children:
-                child.send_signal(signal.SIGINT)
+                child.terminate()  # which says nothing, not even before it can listen
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, stop)
@@ -1338,6 +1348,8 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
             if checkpoint and elapsed_s > saved_s + CHECKPOINT_S and all(latest):
                 saved_s = elapsed_s
                 checkpoint(_together(load, latest, before, server))
+        if stopped and not all(latest):
+            raise KeyboardInterrupt
         return _together(load, latest, before, server)
 
 
@@ -1460,11 +1472,11 @@ def span(text: str) -> tuple[float, float]:
 
 EXAMPLES = """examples
   python loadgen.py http://127.0.0.1:8000/
-      50 connections for 10 s, each sending its next request when the last is answered
+      50 connections for 10 s, each sending its next request after an answer
   python loadgen.py -n 5k -c 100 --no-keepalive http://127.0.0.1:8000/
       exactly 5000 requests, a new connection for each
   python loadgen.py -q 200 -z 30s http://127.0.0.1:8000/
-      200 requests/s, whether or not the server keeps up: latency counts from the plan
+      200 requests/s, whether or not the server keeps up with the plan
   python loadgen.py --find-max --slo "p99<50ms,failed<0.1%" http://127.0.0.1:8000/
       the highest rate that keeps the objective
   python loadgen.py --json '{"n": 1}' --expect 200 -o run.json http://127.0.0.1:8000/
@@ -1472,8 +1484,8 @@ EXAMPLES = """examples
   python loadgen.py http://127.0.0.1:8000/a http://127.0.0.1:8000/b
       rounds of both in turn, and their ratio with its interval
 
-Durations: 10s, 1m30s, 500ms. Counts: 5000, 5k, 1M. Exit status: 0 measured, 1 nothing
-could be, 2 usage, 3 the objective was broken, 130 interrupted."""
+Durations: 10s, 1m30s, 500ms. Counts: 5000, 5k, 1M. Exit status: 0 measured,
+1 nothing could be, 2 usage, 3 the objective was broken, 130 interrupted."""
 
 
 def _parser() -> summarize.Parser:
@@ -1558,16 +1570,20 @@ def targets_in(path: Path, base: str) -> Iterator[tuple[int, str, str, bytes]]:
     A URL may be a path on `base`, and a body's file lies beside this one. Raises ValueError.
     """
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        words = shlex.split(line, comments=True)
-        if not words:
-            continue
-        weight = int(words.pop(0)) if words[0].isdecimal() else 1
-        method, url, *rest = [*words, ""][:3] if len(words) == 2 else words or ["", ""]
-        body = rest[0] if rest else ""
-        if not weight or len(rest) > 1 or not url or (body and not body.startswith("@")):
-            raise ValueError(f"{path}:{number}: {line!r}: write [WEIGHT] METHOD URL [@BODY]")
-        where = str(URL(base).join(URL(url))) if base else url
-        yield weight, method, where, (path.parent / body[1:]).read_bytes() if body else b""
+        try:
+            words = shlex.split(line, comments=True)
+            if not words:
+                continue
+            weight = int(words.pop(0)) if words[0].isdecimal() else 1
+            method, url, body = [*words, "", "", ""][:3]
+            if not weight or not url or len(words) > 3 or not body.startswith("@"[: len(body)]):
+                raise ValueError("write [WEIGHT] METHOD URL [@BODY]")
+            where = str(URL(base).join(URL(url))) if base else url
+            target = weight, method, where, (path.parent / body[1:]).read_bytes() if body else b""
+            Load(url=base or where, targets=(target,))
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{path}:{number}: {line!r}: {error}") from error
+        yield target
 
 
 def _load(options: argparse.Namespace, url: str) -> Load:

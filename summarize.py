@@ -293,15 +293,32 @@ class Run(Record):
 
     @classmethod
     def from_json(cls, data: Json) -> Run:
-        histograms = {key: Histogram.decode(data["histograms"][key]) for key in RECORDED}
-        for key, histogram in histograms.items():
-            if histogram.count:  # the encoded form keeps both ends to three digits only
-                histogram.hdr.min_value = round(data[key]["min"] * 1e9)
-                histogram.hdr.max_value = round(data[key]["max"] * 1e9)
+        histograms = {key: _recorded(data["histograms"][key], data[key]) for key in RECORDED}
         run = super().from_json(data | {"histograms": histograms})
         if data["requests"] != run.requests:
             raise Unreadable("requests is not ok + failed + unfinished")
         return judged(run)
+
+
+def _recorded(encoded: str, summary_s: Json) -> Histogram:
+    """A histogram of a record: its encoded form keeps both ends to three digits only."""
+    histogram = Histogram.decode(encoded)
+    if histogram.count:
+        histogram.hdr.min_value = round(summary_s["min"] * 1e9)
+        histogram.hdr.max_value = round(summary_s["max"] * 1e9)
+    return histogram
+
+
+def _merged_target(parts: Sequence[Json]) -> Json:
+    """The figures that several runs have for the same target, as those of one run."""
+    merged, latency = parts[0].copy(), Histogram()
+    for part in parts:
+        latency.add(_recorded(part["histogram"], part["latency_s"]))
+    for key in ("statuses", "errors"):
+        merged[key] = dict(sum((Counter(part[key]) for part in parts), Counter()))
+    for key in ("ok", "failed"):
+        merged[key] = sum(part[key] for part in parts)
+    return merged | {"latency_s": latency.summary_s(), "histogram": latency.encode()}
 
 
 def merge(runs: Sequence[Run]) -> Run:
@@ -325,6 +342,7 @@ def merge(runs: Sequence[Run]) -> Run:
         errors=dict(sum((Counter(run.errors) for run in runs), Counter())),
         histograms=histograms,
         series=[],
+        targets=[_merged_target(t) for t in zip(*(r.targets for r in runs), strict=True)],
         connections=first.connections | {"opened": sum(run.connections["opened"] for run in runs)},
         client=client,
         server=server,
@@ -1608,6 +1626,11 @@ def seconds(text: str) -> float:
     return float(sum(float(number) * unit_s[unit] for number, unit in parts))
 
 
+def many(count: int, thing: str) -> str:
+    """A count of things: "1 round", "6 rounds", "2 processes"."""
+    return f"{count} {thing}{'' if count == 1 else 'es' if thing[-1] == 's' else 's'}"
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -1842,9 +1865,9 @@ def _seconds_of(series: Sequence[Json]) -> NDArray[np.float64]:
 
 def load_line(load: Json) -> str:
     """What was asked for, in words."""
-    amount = [f"{load['requests']} requests"] if load.get("requests") else []
+    amount = [many(load["requests"], "request")] if load.get("requests") else []
     amount += [duration(load["duration_s"])] if load.get("duration_s") else []
-    connections = f"{load['connections']} connections"
+    connections = many(load["connections"], "connection")
     if not load.get("keepalive", True):
         connections += ", a new one for each request"
     loop = "closed loop"
@@ -1992,7 +2015,7 @@ def _summary(run: Run) -> dict[str, str]:
         facts["server"] = (
             f"{three_digits(run.server_cpu_us or 0)} CPU µs a request, "
             f"{size(server['rss_bytes'])} at its peak, "
-            f"{server['processes']} processes, {server['threads']} threads"
+            f"{many(server['processes'], 'process')}, {many(server['threads'], 'thread')}"
         )
     return facts
 
@@ -2374,7 +2397,8 @@ def _head(result: Result, width: int) -> list[str]:
     )
     facts["load"] = ""
     if load:
-        facts["load"] = f"{load_line(load)}, {load['rounds']} rounds, seed {load['seed']}"
+        rounds = many(load["rounds"], "round")
+        facts["load"] = f"{load_line(load)}, {rounds}, seed {load['seed']}"
         if load["launches"] > 1:
             facts["load"] += f", each server launched {load['launches']} times"
     queues = {name: arm.get("backlog") for name, arm in result.arms.items()}
@@ -2385,7 +2409,9 @@ def _head(result: Result, width: int) -> list[str]:
     if result.mode == "quick":
         facts["mode"] = "--quick: a smoke verdict, with rounds too short to quote"
     lines += [wrapped(label, text, 9, width) for label, text in facts.items() if text]
-    for command in dict.fromkeys(entry["command"] for entry in asked if entry["command"]):
+    # one port for all, so that what differs in nothing else stands there once
+    commands = (e["command"].replace(str(e.get("port", "")) or "{}", "8000") for e in asked)
+    for command in dict.fromkeys(" ".join(command.split()) for command in commands if command):
         pieces = textwrap.wrap(command, width - 6, break_long_words=False, break_on_hyphens=False)
         lines.append("$ " + " \\\n    ".join(pieces))
     return lines

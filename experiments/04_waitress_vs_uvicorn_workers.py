@@ -53,12 +53,12 @@ NEW = {"keepalive": False}
 KEPT = {"connections": 50}  # Waitress keeps fewer than 100, and lets the others wait
 ARMS = {
     "Waitress": (WAITRESS, "/", NEW),
-    "gunicorn, 2 workers": (f"{GUNICORN} -w 2", "/", NEW),
-    "uvicorn, 2 workers": (f"{UVICORN}:app --workers 2", "/", NEW),
-    "uvicorn, 1 process": (f"{UVICORN}:app", "/", NEW),
+    "gunicorn x 2": (f"{GUNICORN} -w 2", "/", NEW),
+    "uvicorn x 2": (f"{UVICORN}:app --workers 2", "/", NEW),
+    "uvicorn x 1": (f"{UVICORN}:app", "/", NEW),
     "Flask on uvicorn": (f"{UVICORN}:flask_on_uvicorn", "/", NEW),
-    "Waitress, kept": (WAITRESS, "/", KEPT),
-    "uvicorn, kept": (f"{UVICORN}:app", "/", KEPT),
+    "Waitress kept": (WAITRESS, "/", KEPT),
+    "uvicorn kept": (f"{UVICORN}:app", "/", KEPT),
 }
 
 if __name__ == "__main__":
@@ -69,10 +69,10 @@ if __name__ == "__main__":
         connections=1000,
         expect={"message": "hello"},
         duration_s=0.8,
-        claim=Ratio("gunicorn, 2 workers", "Waitress", "> 3", "< 3"),
+        claim=Ratio("gunicorn x 2", "Waitress", "> 3", "< 3"),
         causes=[
             Cause(
-                "uvicorn, 1 process",
+                "uvicorn x 1",
                 "Waitress",
                 when="< 3",
                 then="one process each, it is {ratio}: the rest was the number of processes",

@@ -30,12 +30,12 @@ if os.environ.get("LOCUST"):  # this file is then Locust's, too
 
 
 NGINX = """sh -c '
-    conf=$(mktemp); (sleep 1; rm $conf) &
+    conf=$(mktemp); trap "rm -f $conf" TERM EXIT
     echo "daemon off; pid $conf.pid; error_log stderr; events {{ }}
         http {{ access_log off; keepalive_requests 1000000000;
             server {{ listen 127.0.0.1:{port} backlog=4096;
                 location / {{ return 200 hello; }} }} }}" > $conf
-    exec nginx -c $conf'"""
+    nginx -c $conf'"""
 LOCUST = """sh -c 'here=$PWD; cd $(mktemp -d); LOCUST=1 locust --headless --only-summary \\
     -f $here/22_load_generators.py -u {connections} -r {connections} \\
     -t {duration_s}s -H {url} --csv out > /dev/null 2>&1; cat out_stats.csv'"""

@@ -319,16 +319,18 @@ def beside(load: Load | None) -> Iterator[None]:
     if load is None:
         yield
         return
-    code = "import sys, loadgen; from loadgen import Load; print(flush=True); "
-    code += f"sys.exit(loadgen.run({load!r}).failed > 0)"
+    code = "import sys, loadgen; from loadgen import Load; "
+    code += f"sys.exit(loadgen.run({load!r}, lambda *_: print()).failed > 0)"
     path = {"PYTHONPATH": str(Path(loadgen.__file__).parent)}
-    argv = [sys.executable, "-c", code]
-    with subprocess.Popen(argv, env=os.environ | path, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()  # type: ignore[union-attr]  # it is about to send
+    command, env = [sys.executable, "-uc", code], ENVIRONMENT | path
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as process:
         try:
+            if not process.stdout.readline():  # type: ignore[union-attr]  # it is under way
+                raise CannotRun(f"the load beside it, on {load.url}, has ended")
             yield
         finally:
             process.terminate()
+            process.wait()
     if process.returncode > 0:
         raise CannotRun(f"the load beside failed: look at what {load.url} answers")
 
@@ -609,7 +611,7 @@ class Experiment:
 
     def note(self, about: Json, server: Server) -> None:
         """What else is to be known of a server at the end of a launch."""
-        about |= {"command": server.command, "backlog": backlog(server.port)}
+        about |= {"command": server.command, "port": server.port, "backlog": backlog(server.port)}
         if self.ask_after:
             try:
                 said = server.ask(Load(url=server.url + self.ask_after)).value()

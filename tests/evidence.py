@@ -183,8 +183,8 @@ KINDS = {
         says="load generator used", slow_client=True,
     ),
     "overflow": Kind(
-        what="a listen queue that overflows", other=server(backlog=4, service_ms=SERVICE_MS),
-        says="queue of new connections was full", connections=200, load={"keepalive": False},
+        what="a listen queue that overflows", other=server(backlog=4, service_ms=1),
+        says="queue of new connections was full", connections=40, load={"keepalive": False},
     ),
     "500": Kind(what="500 to 1 % of requests", other=server(service_ms=1, fail_every=100),
         says="status): look at"),

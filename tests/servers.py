@@ -20,7 +20,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import pytest
@@ -83,6 +83,8 @@ ANSWERS = {
     "/304": Answer((NOT_MODIFIED,)),
     "/head": Answer((b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",)),
     "/302": Answer((answer(b"", "302 Found", Location="/"),)),
+    "/302-twice": Answer((answer(b"", "302 Found", Location="/302"),)),
+    "/302-again": Answer((answer(b"", "302 Found", Location="/302-again"),)),
     "/large": Answer(
         (f"HTTP/1.1 200 OK\r\nContent-Length: {LARGE_BYTES}\r\n\r\n".encode(), *[BLOCK] * 128),
         gap_s=0.0,
@@ -134,12 +136,37 @@ def delayed(*delays_s: float) -> Callable[[int, str], Answer]:
     return in_turn(*(Answer((OK,), delay_s=s) for s in delays_s))
 
 
+def one_at_a_time(work_s: float) -> Callable[[int, str], Answer]:
+    """Requests queue for one worker, who takes so long over each: it can do 1 / work_s a second."""
+    free_at = 0.0
+
+    def pick(number: int, path: str) -> Answer:
+        nonlocal free_at
+        now = perf_counter()
+        free_at = max(now, free_at) + work_s
+        return Answer((OK,), delay_s=free_at - now)
+
+    return pick
+
+
+def standing_still(number: int, for_s: float) -> Callable[[int, str], Answer]:
+    """When that request comes, the whole server does nothing for so long."""
+
+    def pick(this: int, path: str) -> Answer:
+        if this == number:
+            sleep(for_s)
+        return Answer((OK,))
+
+    return pick
+
+
 class Server:
     """A server whose answers are `pick(number, path)`, `number` counting requests from 0.
 
-    `requests` holds every request as it came, `service_s` the time from its last byte to
-    the last byte of the answer, `connections` how many were accepted. Over TLS the number
-    of handshakes that succeed can be limited.
+    `requests` holds every request as it came, `arrived_s` when its last byte did, `service_s`
+    the time from there to the last byte of the answer, `connections` how many were accepted.
+    A connection that is idle for `idle_s` is closed. With a `unix_socket` it listens there.
+    Over TLS the number of handshakes that succeed can be limited.
     """
 
     def __init__(
@@ -147,9 +174,13 @@ class Server:
         pick: Callable[[int, str], Answer] = by_path,
         tls: ssl.SSLContext | None = None,
         handshakes: int | None = None,
+        idle_s: float | None = None,
+        unix_socket: Path | None = None,
     ) -> None:
         self.pick, self.tls, self.port = pick, tls, 0
+        self.idle_s, self.unix_socket = idle_s, unix_socket
         self.requests: list[bytes] = []
+        self.arrived_s: list[float] = []
         self.service_s: list[float] = []
         self.connections = 0
         self.tasks: set[asyncio.Task[None]] = set()
@@ -187,6 +218,9 @@ class Server:
         self._call(self._die())
 
     async def _listen(self) -> None:
+        if self.unix_socket:
+            self.server = await asyncio.start_unix_server(self._connection, self.unix_socket)
+            return
         self.server = await asyncio.start_server(
             self._connection, "127.0.0.1", self.port, ssl=self.tls, backlog=1000
         )
@@ -209,8 +243,8 @@ class Server:
         try:
             while await self._exchange(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has gone
+        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+            pass  # the client has gone, or is to go
         except asyncio.CancelledError:
             reset(writer)
         finally:
@@ -218,7 +252,7 @@ class Server:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Read a request and answer it; whether the connection goes on."""
-        first = await reader.readexactly(1)
+        first = await asyncio.wait_for(reader.readexactly(1), self.idle_s)
         if first == b"\x16":  # a TLS handshake, which this port does not speak
             writer.write(answer(b"speak HTTP", "400 Bad Request"))
             return False
@@ -229,6 +263,7 @@ class Server:
         path = head.split()[1].decode().partition("?")[0]
         chosen = self.pick(len(self.requests), path)
         self.requests.append(head + body)
+        self.arrived_s.append(began)
         await asyncio.sleep(chosen.delay_s)
         for n, piece in enumerate(chosen.pieces):
             await asyncio.sleep(chosen.gap_s if n else 0)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,25 +20,39 @@ EXPERIMENTS = sorted((ROOT / "experiments").glob("[0-9]*.py"))
 SHARED = [ROOT / "experiments" / "harness.py", ROOT / "loadgen.py", ROOT / "summarize.py"]
 
 SERVER = """
-import sys, time
+import json, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        if self.path == "/die":
+        seen[self.path] = seen.get(self.path, 0) + 1
+        count = sum(seen.values())
+        if self.path == "/die" or (self.path == "/dies" and count > 60) or count == last:
             print("last words", flush=True)
             import os; os._exit(3)
-        time.sleep({"/slow": 0.05, "/fast": 0.005}.get(self.path, 0))
+        time.sleep({"/slow": 0.05, "/fast": 0.005, "/dies": 0.005}.get(self.path, 0))
         body = b'{"hello": "world"}'
-        self.send_response(500 if self.path == "/500" else 200)
+        if self.path == "/seen":
+            body = json.dumps(seen).encode()
+        if self.path == "/turns" and count > 60:
+            body = b'{"hello": "earth"}'
+        status = 203 if self.command == "POST" else 500 if self.path == "/500" else 200
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+    do_POST = do_GET
     def log_message(self, *args):
         pass
 
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+class Server(ThreadingHTTPServer):
+    request_queue_size = 77
+
+seen, last = {}, int(sys.argv[2]) if len(sys.argv) > 2 else 0
+server = Server(("127.0.0.1", int(sys.argv[1])), Handler)
+print("began", flush=True)
+server.serve_forever()
 """
 
 EXPERIMENT = '''
@@ -246,6 +261,217 @@ def test_however_it_ends_no_server_is_left(folder: Path, number: int, moment: st
     if number != signal.SIGKILL:
         assert err == "99_slow.py: interrupted; its servers are stopped\n"
     assert wait_for(lambda: not processes_in(folder)), processes_in(folder)
+
+
+# ---- What an experiment may ask for --------------------------------------------------
+
+MORE = '''
+# /// script
+# dependencies = ["numpy"]
+# ///
+"""99: much is seen beside the rounds
+
+Claim      What is asked for is done.
+Source     nobody
+Expect     1
+Run        python 99_slow.py
+Not shown  anything else
+"""
+S = "python server.py {port}"
+ARMS = {
+    "plain": (S, "/"),
+    "beside": (S, "/fast", {"beside": {"path": "/beside", "connections": 2}}),
+    "counted": (S, "/slow", {"requests": 40, "method": "POST", "expect": "203"}),
+}
+THEN = {"plain": (S, "/slow")}
+
+if __name__ == "__main__":
+    from harness import Each, Outcome, experiment
+
+    experiment(
+        ARMS, connections=4, duration_s=0.4, then=THEN, full_rounds=3, rounds=2,
+        expect=Each({"plain": {"hello": "world"}, "beside": "world", "counted": "hello"}),
+        claim=Outcome(
+            "reproduced when /beside was asked for",
+            lambda arms: arms["beside"]["said"][0]["/beside"] > 0,
+            lambda arms: arms["plain"]["run"].p50 > 1,
+        ),
+        ask_after="/seen", log_counts={"starts": "^began", "ends": "^ended"}, shares=(0.5,),
+        columns={"queue": lambda arm: str(arm["backlog"])},
+        findings=lambda arms: [f"{name}: {arm['log']['starts']}" for name, arm in arms.items()],
+        subject=DOUBTS,
+    )
+'''
+DOUBTS = ("neighbour", "little", "overflows", "lag", "resolution", "sent", "failures", "client")
+
+
+@pytest.fixture
+def more(folder: Path) -> Path:
+    text = MORE.replace("=DOUBTS", f"={DOUBTS!r}")
+    (folder / "99_slow.py").write_text(text)
+    return folder
+
+
+@pytest.mark.slow
+def test_what_is_seen_beside_the_rounds_is_kept_and_shown(more: Path) -> None:
+    status, out, err = run(more, "--full", "--then", "--save")
+    assert (status, err) == (0, "recorded in 99_slow.json\n")
+    recorded = json.loads((more / "99_slow.json").read_text())
+    arms = recorded["arms"]
+    assert recorded["verdict"] == "REPRODUCED"
+    assert recorded["then"].startswith("REPRODUCED")
+    assert list(arms) == ["plain", "beside", "counted", "plain, then"]
+    for name, arm in arms.items():
+        assert len(arm["said"]) == 3  # one a launch
+        assert arm["log"] == {"starts": 3, "ends": 0}
+        assert [r["launch"] for r in arm["rounds"]] == [0, 1, 2]
+        assert arm["backlog"] == (77 if sys.platform == "linux" else None)
+        (point,) = arm["curve"]
+        median = sorted(r["throughput"] for r in arm["rounds"])[1]
+        assert point["rate"] == pytest.approx(median / 2)
+        assert set(point) >= {"throughput", "p50_s", "p99_s", "failed", "requests"}
+        assert f"{name}, in an open loop" in out
+    assert "/beside" not in arms["plain"]["said"][0]
+    assert all(said["/beside"] > 0 for said in arms["beside"]["said"])
+    assert [r["requests"] for r in arms["counted"]["rounds"]] == [40] * 3
+    assert arms["counted"]["run"]["statuses"] == {"203": 120}
+    assert "- counted: 3" in out
+    assert "queue" in out
+    assert "0.5 of" not in out
+    assert processes_in(more) == []
+
+
+def seen(folder: Path) -> dict:
+    return json.loads((folder / "99_slow.json").read_text())
+
+
+@pytest.mark.slow
+def test_an_arm_against_itself(folder: Path) -> None:
+    status, out, err = run(folder, "--quick", "--aa", "slow")
+    assert status in (0, 3), err
+    assert "99  slow against itself" in out
+    assert "slow again / slow  × " in out
+    assert "fast" not in out
+    assert "cause" not in out
+
+
+def test_an_arm_against_itself_is_of_an_arm_and_not_recorded(folder: Path) -> None:
+    for options, said in (
+        (["--aa", "nobody"], "there are fast, slow"),
+        (["--aa", "--save"], "--save"),
+    ):
+        status, out, err = run(folder, *options)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert said in err
+
+
+FAULTS = {
+    "dies": ("/dies", 1, "server of arm 'fast' ended while it was loaded"),
+    "turns wrong": ("/turns", 3, "body): look at what the server itself says"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_that_comes_later_is_named_and_makes_no_ratio(folder: Path, fault: str) -> None:
+    path, expected, said = FAULTS[fault]
+    write(folder, path=path)
+    status, out, err = run(folder, "--quick", "--save")
+    assert status == expected, err
+    assert said in " ".join((out + err).split())
+    assert "fast / slow  ×" not in out
+    if fault == "dies":
+        assert "last words" in err
+    assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+def test_processes_that_are_replaced_are_named(folder: Path) -> None:
+    again = "sh -c 'while true; do python server.py {port} 60; done'"
+    write(folder, path="/fast", command=again)
+    status, out, err = run(folder, "--quick", "--rounds", "6")
+    assert status in (1, 3)
+    text = " ".join((out + err).split())
+    assert "processes ended, so its start was measured" in text or "could not be loaded" in text
+    assert "fast / slow  ×" not in out
+    assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_another_generator_may_load_an_arm(folder: Path) -> None:
+    script = folder / "99_slow.py"
+    wrk = '{"generator": "wrk -t1 -c{connections} -d{duration_s}s {url}"}'
+    text = script.read_text().replace('"/slow")}', f'"/slow", {wrk})}}')
+    script.write_text(text.replace('"> 5", "< 2")', '"> 0", "< 0", metric="client_cpu_us")'))
+    status, _, err = run(folder, "--rounds", "2", "--save")
+    assert status == 3, err
+    slow = seen(folder)["arms"]["slow"]
+    assert slow["run"]["load"]["client"].startswith("wrk -t1 -c4 -d1s http://127.0.0.1:")
+    for each in slow["rounds"]:
+        assert each["elapsed_s"] == pytest.approx(1, rel=0.3)
+        assert each["requests"] == pytest.approx(4 / 0.05, rel=0.5)
+        assert 0 < each["client_cpu_us"] < 10_000
+        assert each["server_cpu_us"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("generator", "said"), [("no-such-tool {url}", "install it"), ("wrk -z", "failed")]
+)
+def test_a_generator_that_cannot_run_is_named(folder: Path, generator: str, said: str) -> None:
+    script = folder / "99_slow.py"
+    text = script.read_text().replace('"/slow")}', f'"/slow", {{"generator": "{generator}"}})}}')
+    script.write_text(text)
+    status, out, err = run(folder, "--quick")
+    assert (status, out) == (1, "")
+    assert "arm 'slow' could not be loaded" in err
+    assert said in err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")
+def test_versions_are_those_inside_an_arm(folder: Path) -> None:
+    uv = "uv run --no-project --with packaging==23.0 python server.py {port}"
+    write(folder, command=uv)
+    status, out, err = run(folder, "--quick", "--rounds", "1", "--save")
+    assert status == 3, err
+    arms = seen(folder)["arms"]
+    assert arms["fast"]["versions"]["packaging"] == "23.0"
+    assert arms["fast"]["versions"]["Python"].startswith("3.")
+    assert arms["slow"]["versions"] == {}
+    assert "then     packaging 23.0" in out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sock_diag is of Linux")
+@pytest.mark.parametrize("asked", [1, 5, 128])
+def test_the_backlog_in_force_is_the_kernels(asked: int) -> None:
+    sys.path.insert(0, str(ROOT / "experiments"))
+    try:
+        from harness import backlog
+    finally:
+        sys.path.pop(0)
+    with socket.create_server(("127.0.0.1", 0), backlog=asked) as server:
+        port = server.getsockname()[1]
+        assert backlog(port) == asked
+    assert backlog(port) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["500", "wrong", "all wrong"])
+def test_the_evidence_can_be_had_again(kind: str, tmp_path: Path) -> None:
+    """A trial of what does not depend on how quiet the machine is."""
+    command = [sys.executable, ROOT / "tests" / "evidence.py", "--trials", "1", "--only", kind]
+    done = subprocess.run(
+        [*command, "-o", tmp_path / "all.json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "named | 1 | 1 |" in done.stdout
+    (trial,) = json.loads((tmp_path / "all.json").read_text())[kind]
+    assert trial["ratio"] is None
+
+
+# ---- Every script --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("script", EXPERIMENTS, ids=lambda path: path.stem)
