@@ -1953,7 +1953,7 @@ def report(
 def _foreign_load(run: Foreign) -> str:
     load, asked = run.load, [run.source]
     if load.get("connections"):
-        asked.append(f"{load['connections']} connections")
+        asked.append(many(load["connections"], "connection"))
     if load.get("keepalive") is False:
         asked.append("a new one for each request")
     return ", ".join(asked + ([f"at {load['rate']:g}/s"] if load.get("rate") else []))
