@@ -319,33 +319,33 @@ def test_a_shortage_of_connections_is_send_lag(client: str, connections: int) ->
 @slow
 @pytest.mark.parametrize("connections", [1000, 5])
 def test_a_standstill_at_the_end_is_not_lost(connections: int) -> None:
-    """The last 100 requests find it, and wait from 1 s down to a half."""
-    result = stalled("wire", connections, at=0.9)
-    assert percentile_s(result, "latency_s", 50) < 0.1
-    assert percentile_s(result, "latency_s", 95) == pytest.approx(0.75, rel=0.2)
-    assert percentile_s(result, "latency_s", 99) == pytest.approx(0.95, rel=0.2)
-    assert result.elapsed_s >= 5.4
+    """The last 40 of 400 requests find it, and wait from 0.4 s down to a half of that."""
+    result = stalled("wire", connections, scale=0.4, at=0.9)
+    assert percentile_s(result, "latency_s", 50) < 0.05
+    assert percentile_s(result, "latency_s", 95) == pytest.approx(0.30, rel=0.2)
+    assert percentile_s(result, "latency_s", 99) == pytest.approx(0.38, rel=0.2)
+    assert result.elapsed_s >= 2.15
 
 
 @both
 @slow
 def test_a_client_that_stands_still_is_send_lag_and_no_service_time(client: str) -> None:
     with Server() as server:
-        arguments = ["-q", 200, "-z", "4s", "--client", client, "-o", "-", server.url]
+        arguments = ["-q", 200, "-z", "2s", "--client", client, "-o", "-", server.url]
         with started(*arguments) as process:
-            wait_until(lambda: len(server.requests) > 200)
+            wait_until(lambda: len(server.requests) > 100)
             process.send_signal(signal.SIGSTOP)
             sleep(1)
             process.send_signal(signal.SIGCONT)
             stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
     result = Run.from_json(json.loads(stdout))
-    holds(result, 800)
-    assert result.ok == 800
-    assert result.histograms["send_lag_s"].summary_s()["max"] >= 0.9
-    assert percentile_s(result, "send_lag_s", 90) == pytest.approx(0.6, rel=0.25)
-    assert percentile_s(result, "latency_s", 90) == pytest.approx(0.6, rel=0.25)
-    assert percentile_s(result, "service_s", 99) < 0.3
+    holds(result, 400)
+    assert result.ok == 400
+    for key in ("send_lag_s", "latency_s"):  # of half the requests it is from 1 s down to 0
+        assert 0.4 <= percentile_s(result, key, 75) <= 0.8
+        assert percentile_s(result, key, 100) >= 0.9
+    assert percentile_s(result, "service_s", 98) < 0.3
     assert result.validity["verdict"] == "SUSPECT"
     assert "the client itself stood still" in " ".join(result.validity["reasons"])
 
@@ -440,9 +440,9 @@ def test_without_keepalive_each_request_of_a_plan_has_its_connection(client: str
 @both
 def test_an_outage_costs_what_was_planned_for_it_and_no_spinning(client: str) -> None:
     with Server() as server:
-        arguments = ["-q", 200, "-z", "3s", "-c", 20, "--client", client, "-o", "-", server.url]
+        arguments = ["-q", 200, "-z", "2s", "-c", 20, "--client", client, "-o", "-", server.url]
         with started(*arguments) as process:
-            wait_until(lambda: len(server.requests) > 100)
+            wait_until(lambda: len(server.requests) > 50)
             server.die()
             before = len(server.requests)
             sleep(1)
@@ -451,8 +451,8 @@ def test_an_outage_costs_what_was_planned_for_it_and_no_spinning(client: str) ->
             stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
     result = Run.from_json(json.loads(stdout))
-    holds(result, 600)
-    assert result.client["planned"] == 600
+    holds(result, 400)
+    assert result.client["planned"] == 400
     assert set(result.errors) <= {"refused", "reset", "incomplete"}
     assert 150 <= result.errors["refused"] <= 300
     assert sum(entry["ok"] for entry in result.series[-2:]) > 0
@@ -618,7 +618,7 @@ def test_the_highest_rate_is_that_of_the_worker(tmp_path: Path) -> None:
     path, found = tmp_path / "run.json", list[float]()
     while not any(170 <= rate <= 230 for rate in found) and len(found) < 3:
         with Server(one_at_a_time(0.005)) as server:
-            arguments = ["-q", 120, "-z", "1s", "--find-max", "--slo", "p90<50ms", "-o", path]
+            arguments = ["-q", 120, "-z", "800ms", "--find-max", "--slo", "p90<50ms", "-o", path]
             done = cli(*arguments, server.url)
         assert done.returncode == 0
         record = summarize.read(path)
@@ -969,12 +969,12 @@ def test_a_process_is_accounted_for_with_its_children() -> None:
     assert result.server["cpu_s"] > 0.02
 
 
-@both
 @slow
 @pytest.mark.parametrize(
     "asked",
     [
         {"requests": 1001, "connections": 5},
+        {"requests": 101, "connections": 5, "client": "aiohttp"},
         {"duration_s": 0.5, "connections": 3},
         {"requests": 101, "connections": 5, "rate": 200.0},
         {"duration_s": 0.5, "connections": 7, "rate": 202.0, "arrivals": "poisson"},
@@ -982,9 +982,9 @@ def test_a_process_is_accounted_for_with_its_children() -> None:
     ],
     ids=str,
 )
-def test_two_processes_count_what_the_server_counts(client: str, asked: dict[str, Any]) -> None:
+def test_two_processes_count_what_the_server_counts(asked: dict[str, Any]) -> None:
     with Server(delayed(0.005)) as server:
-        load = Load(url=server.url, processes=2, client=client, **asked)
+        load = Load(url=server.url, processes=2, **asked)
         result = run(load)
     warm = 40 if load.warmup_s else 0
     holds(result, len(server.requests) - warm)
@@ -1018,17 +1018,14 @@ def test_an_interrupt_of_several_processes_that_have_measured_nothing(
 
 
 @slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_all_processes_with_a_report(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def test_an_interrupt_ends_all_processes_with_a_report(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     with Server(delayed(0.01)) as server:
         arguments = ["--processes", 2, "-z", "60s", "-c", 4, "-o", path, server.url]
         with started(*arguments) as process:
             wait_until(lambda: len(server.requests) > 100)
             children = psutil.Process(process.pid).children()
-            process.send_signal(number)
+            process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stderr) == (130, "")
     assert len(children) == 2
@@ -1048,7 +1045,7 @@ def test_an_error_of_several_processes_is_one_line() -> None:
 
 @slow
 def test_a_process_that_is_killed_is_an_error() -> None:
-    arguments = ["--processes", 2, "-z", "2s", "-c", 4]
+    arguments = ["--processes", 2, "-z", "1s", "-c", 4]
     with Server(delayed(0.01)) as server, started(*arguments, server.url) as process:
         wait_until(lambda: len(server.requests) > 20)
         psutil.Process(process.pid).children()[0].kill()
@@ -1080,7 +1077,7 @@ def test_a_killed_run_leaves_nearly_all_of_its_record(how: list[str], tmp_path: 
         with subprocess.Popen(script, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             wait_until(path.exists)
             began, before = monotonic(), len(server.requests)
-            while monotonic() < began + 1.5 or len(server.requests) < before + 200:
+            while monotonic() < began + 1 or len(server.requests) < before + 200:
                 assert json.loads(path.read_text())["interrupted"]  # never half of it
                 sleep(0.02)
             children = psutil.Process(process.pid).children()
@@ -1112,10 +1109,10 @@ print(json.dumps([result.ok, max(rss for _, rss in seen) - early]))
 @pytest.mark.parametrize(
     "asked",
     [
-        {"requests": 200_000},
+        {"requests": 150_000},
         {"requests": 20_000, "keepalive": False},
-        {"requests": 15_000, "client": "aiohttp"},
-        {"requests": 20_000, "rate": 5000.0},
+        {"requests": 10_000, "client": "aiohttp"},
+        {"requests": 15_000, "rate": 5000.0},
     ],
     ids=str,
 )
