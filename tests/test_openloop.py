@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import json
 import math
 import re
@@ -43,6 +44,15 @@ from summarize import Run
 BAD = Answer((answer(b"no", "500 Internal Server Error"),))
 slow = pytest.mark.slow
 both = pytest.mark.parametrize("client", ["wire", pytest.param("aiohttp", marks=slow)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_to_collect() -> Iterator[None]:
+    """A run collects garbage first, which takes long in a process that holds a test suite."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -192,7 +202,7 @@ def test_requests_arrive_as_planned(client: str, arrivals: str) -> None:
     while min(off_s, default=1) > 0.002 and len(off_s) < 3:
         with Server() as server:
             load = Load(
-                url=server.url, rate=200.0, duration_s=1, arrivals=arrivals, connections=20,
+                url=server.url, rate=200.0, duration_s=0.6, arrivals=arrivals, connections=20,
                 client=client, seed=len(off_s),
             )  # fmt: skip
             result = run(load)
@@ -217,9 +227,9 @@ def test_requests_arrive_as_planned(client: str, arrivals: str) -> None:
     ("asked", "planned"),
     [
         ({"requests": 30}, 30),
-        ({"duration_s": 0.15}, 30),
-        ({"requests": 20, "duration_s": 0.15}, 20),
-        ({"requests": 90, "duration_s": 0.15}, 30),
+        ({"duration_s": 0.075}, 30),
+        ({"requests": 20, "duration_s": 0.075}, 20),
+        ({"requests": 90, "duration_s": 0.075}, 30),
         ({"requests": 1}, 1),
     ],
     ids=str,
@@ -228,7 +238,7 @@ def test_what_ends_an_open_loop(
     client: str, arrivals: str, asked: dict[str, Any], planned: int
 ) -> None:
     with Server() as server:
-        load = Load(url=server.url, rate=200.0, arrivals=arrivals, client=client, **asked)
+        load = Load(url=server.url, rate=400.0, arrivals=arrivals, client=client, **asked)
         result = run(load)
     if arrivals == "poisson" and planned == 30 and "duration_s" in asked:
         planned = len(plan_ns(load))
@@ -309,33 +319,33 @@ def test_a_shortage_of_connections_is_send_lag(client: str, connections: int) ->
 @slow
 @pytest.mark.parametrize("connections", [1000, 5])
 def test_a_standstill_at_the_end_is_not_lost(connections: int) -> None:
-    """The last 100 requests find it, and wait from 1 s down to a half."""
-    result = stalled("wire", connections, at=0.9)
-    assert percentile_s(result, "latency_s", 50) < 0.1
-    assert percentile_s(result, "latency_s", 95) == pytest.approx(0.75, rel=0.2)
-    assert percentile_s(result, "latency_s", 99) == pytest.approx(0.95, rel=0.2)
-    assert result.elapsed_s >= 5.4
+    """The last 40 of 400 requests find it, and wait from 0.4 s down to a half of that."""
+    result = stalled("wire", connections, scale=0.4, at=0.9)
+    assert percentile_s(result, "latency_s", 50) < 0.05
+    assert percentile_s(result, "latency_s", 95) == pytest.approx(0.30, rel=0.2)
+    assert percentile_s(result, "latency_s", 99) == pytest.approx(0.38, rel=0.2)
+    assert result.elapsed_s >= 2.15
 
 
 @both
 @slow
 def test_a_client_that_stands_still_is_send_lag_and_no_service_time(client: str) -> None:
     with Server() as server:
-        arguments = ["-q", 200, "-z", "4s", "--client", client, "-o", "-", server.url]
+        arguments = ["-q", 200, "-z", "2s", "--client", client, "-o", "-", server.url]
         with started(*arguments) as process:
-            wait_until(lambda: len(server.requests) > 200)
+            wait_until(lambda: len(server.requests) > 100)
             process.send_signal(signal.SIGSTOP)
             sleep(1)
             process.send_signal(signal.SIGCONT)
             stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
     result = Run.from_json(json.loads(stdout))
-    holds(result, 800)
-    assert result.ok == 800
-    assert result.histograms["send_lag_s"].summary_s()["max"] >= 0.9
-    assert percentile_s(result, "send_lag_s", 90) == pytest.approx(0.6, rel=0.25)
-    assert percentile_s(result, "latency_s", 90) == pytest.approx(0.6, rel=0.25)
-    assert percentile_s(result, "service_s", 99) < 0.3
+    holds(result, 400)
+    assert result.ok == 400
+    for key in ("send_lag_s", "latency_s"):  # of half the requests it is from 1 s down to 0
+        assert 0.4 <= percentile_s(result, key, 75) <= 0.8
+        assert percentile_s(result, key, 100) >= 0.9
+    assert percentile_s(result, "service_s", 98) < 0.3
     assert result.validity["verdict"] == "SUSPECT"
     assert "the client itself stood still" in " ".join(result.validity["reasons"])
 
@@ -347,14 +357,14 @@ def test_a_client_that_stands_still_is_send_lag_and_no_service_time(client: str)
 def test_past_all_connections_requests_queue_and_none_is_left_out(client: str) -> None:
     """Two connections at 50 ms can do 40/s, and are asked for 200/s."""
     with Server(delayed(0.05)) as server:
-        load = Load(url=server.url, rate=200.0, requests=30, connections=2, client=client)
+        load = Load(url=server.url, rate=200.0, requests=20, connections=2, client=client)
         result = run(load)
-    holds(result, 30)
-    assert result.ok == len(server.requests) == 30
+    holds(result, 20)
+    assert result.ok == len(server.requests) == 20
     assert server.connections == 2
     assert 0.05 <= percentile_s(result, "service_s", 50) < 0.1
     waited_s = result.latency_s["max"] or 0
-    assert waited_s >= 30 / 40 - 30 / 200
+    assert waited_s >= 20 / 40 - 20 / 200
     assert result.histograms["send_lag_s"].summary_s()["max"] == pytest.approx(
         waited_s - 0.05, abs=0.05
     )
@@ -365,13 +375,13 @@ def test_what_waits_past_its_timeout_is_counted_once(client: str, tmp_path: Path
     samples = tmp_path / "samples.ndjson"
     with Server() as server:
         load = Load(
-            url=f"{server.url}/never", rate=50.0, requests=20, connections=1, timeout_s=0.3,
+            url=f"{server.url}/never", rate=100.0, requests=20, connections=1, timeout_s=0.2,
             client=client, samples=str(samples),
         )  # fmt: skip
         result = run(load)
     holds(result, 20)
     assert result.errors == {"timeout": 20}
-    assert result.histograms["failed_s"].summary_s()["min"] >= 0.3
+    assert result.histograms["failed_s"].summary_s()["min"] >= 0.2
     assert result.client["planned"] == 20
     assert result.client["sent"] == len(server.requests) < 19
     assert result.validity["verdict"] == "INVALID"
@@ -380,6 +390,7 @@ def test_what_waits_past_its_timeout_is_counted_once(client: str, tmp_path: Path
     assert len({row["timestamp"] for row in rows}) == 20
 
 
+@slow
 @both
 def test_less_sent_than_planned_is_invalid(client: str) -> None:
     with Server(delayed(0.2)) as server:
@@ -400,20 +411,20 @@ def test_less_sent_than_planned_is_invalid(client: str) -> None:
 def test_connections_are_opened_when_they_are_needed_and_used_again(client: str) -> None:
     """By Little's law 100/s of 100 ms take ten."""
     with Server(delayed(0.1)) as server:
-        load = Load(url=server.url, rate=100.0, requests=60, connections=60, client=client)
+        load = Load(url=server.url, rate=100.0, requests=40, connections=40, client=client)
         result = run(load)
-    holds(result, 60)
-    assert result.ok == len(server.requests) == 60
+    holds(result, 40)
+    assert result.ok == len(server.requests) == 40
     assert 10 <= server.connections == result.connections["opened"] <= 30
 
 
 @both
 def test_a_server_that_closes_what_is_idle_costs_no_request(client: str) -> None:
     with Server(idle_s=0.05) as server:
-        load = Load(url=server.url, rate=5.0, requests=4, connections=2, client=client)
+        load = Load(url=server.url, rate=5.0, requests=3, connections=2, client=client)
         result = run(load)
-    holds(result, 4)
-    assert result.ok == server.connections == result.connections["opened"] == 4
+    holds(result, 3)
+    assert result.ok == server.connections == result.connections["opened"] == 3
 
 
 @both
@@ -429,9 +440,9 @@ def test_without_keepalive_each_request_of_a_plan_has_its_connection(client: str
 @both
 def test_an_outage_costs_what_was_planned_for_it_and_no_spinning(client: str) -> None:
     with Server() as server:
-        arguments = ["-q", 200, "-z", "3s", "-c", 20, "--client", client, "-o", "-", server.url]
+        arguments = ["-q", 200, "-z", "2s", "-c", 20, "--client", client, "-o", "-", server.url]
         with started(*arguments) as process:
-            wait_until(lambda: len(server.requests) > 100)
+            wait_until(lambda: len(server.requests) > 50)
             server.die()
             before = len(server.requests)
             sleep(1)
@@ -440,8 +451,8 @@ def test_an_outage_costs_what_was_planned_for_it_and_no_spinning(client: str) ->
             stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
     result = Run.from_json(json.loads(stdout))
-    holds(result, 600)
-    assert result.client["planned"] == 600
+    holds(result, 400)
+    assert result.client["planned"] == 400
     assert set(result.errors) <= {"refused", "reset", "incomplete"}
     assert 150 <= result.errors["refused"] <= 300
     assert sum(entry["ok"] for entry in result.series[-2:]) > 0
@@ -607,7 +618,7 @@ def test_the_highest_rate_is_that_of_the_worker(tmp_path: Path) -> None:
     path, found = tmp_path / "run.json", list[float]()
     while not any(170 <= rate <= 230 for rate in found) and len(found) < 3:
         with Server(one_at_a_time(0.005)) as server:
-            arguments = ["-q", 120, "-z", "1s", "--find-max", "--slo", "p90<50ms", "-o", path]
+            arguments = ["-q", 120, "-z", "800ms", "--find-max", "--slo", "p90<50ms", "-o", path]
             done = cli(*arguments, server.url)
         assert done.returncode == 0
         record = summarize.read(path)
@@ -635,7 +646,18 @@ def test_an_objective_that_no_rate_keeps(
 ) -> None:
     path = tmp_path / "run.json"
     with Server(delayed(0.05)) as server:
-        arguments = ["-z", "50ms", "--find-max", "--slo", "p50<10ms", "-o", path, server.url]
+        arguments = [
+            "-q",
+            10,
+            "-z",
+            "50ms",
+            "--find-max",
+            "--slo",
+            "p50<10ms",
+            "-o",
+            path,
+            server.url,
+        ]
         status, stdout, stderr = said(capsys, *arguments)
     assert status == 3
     assert "no rate keeps it" in stdout
@@ -715,7 +737,7 @@ def test_a_target_that_never_was_sent_is_counted_as_itself(tmp_path: Path) -> No
     with Server() as server:
         targets = tuple((1, "GET", f"{server.url}/never?{n}", b"") for n in range(3))
         load = Load(
-            url=server.url, targets=targets, rate=60.0, requests=30, connections=1, timeout_s=0.3
+            url=server.url, targets=targets, rate=150.0, requests=30, connections=1, timeout_s=0.2
         )
         result = run(load)
     holds(result, 30)
@@ -781,7 +803,7 @@ def test_lines_are_sent_in_turn(client: str, how: dict[str, Any], tmp_path: Path
 
 
 @both
-@pytest.mark.parametrize("think_s", [(0.05, 0.05), (0.02, 0.08)])
+@pytest.mark.parametrize("think_s", [(0.05, 0.05), pytest.param((0.02, 0.08), marks=slow)])
 def test_a_connection_thinks_between_its_requests(
     client: str, think_s: tuple[float, float]
 ) -> None:
@@ -862,7 +884,7 @@ VEGETA = "attack seq code timestamp latency bytes_out bytes_in error body method
 
 
 @both
-@pytest.mark.parametrize("how", [{"connections": 3}, {"connections": 3, "rate": 200.0}], ids=str)
+@pytest.mark.parametrize("how", [{"connections": 3}, {"connections": 3, "rate": 500.0}], ids=str)
 @pytest.mark.parametrize("suffix", [".csv", ".ndjson"])
 def test_samples_have_every_request_once(
     client: str, how: dict[str, Any], suffix: str, tmp_path: Path
@@ -936,7 +958,7 @@ def test_a_process_is_accounted_for_with_its_children() -> None:
         parent = psutil.Process(process.pid)
         try:
             wait_until(lambda: len(parent.children()) == 1)
-            result = run(Load(url=server.url, duration_s=0.5, connections=1, pid=process.pid))
+            result = run(Load(url=server.url, duration_s=0.3, connections=1, pid=process.pid))
         finally:
             for one in (*parent.children(), parent):
                 one.kill()
@@ -947,12 +969,12 @@ def test_a_process_is_accounted_for_with_its_children() -> None:
     assert result.server["cpu_s"] > 0.02
 
 
-@both
 @slow
 @pytest.mark.parametrize(
     "asked",
     [
         {"requests": 1001, "connections": 5},
+        {"requests": 101, "connections": 5, "client": "aiohttp"},
         {"duration_s": 0.5, "connections": 3},
         {"requests": 101, "connections": 5, "rate": 200.0},
         {"duration_s": 0.5, "connections": 7, "rate": 202.0, "arrivals": "poisson"},
@@ -960,9 +982,9 @@ def test_a_process_is_accounted_for_with_its_children() -> None:
     ],
     ids=str,
 )
-def test_two_processes_count_what_the_server_counts(client: str, asked: dict[str, Any]) -> None:
+def test_two_processes_count_what_the_server_counts(asked: dict[str, Any]) -> None:
     with Server(delayed(0.005)) as server:
-        load = Load(url=server.url, processes=2, client=client, **asked)
+        load = Load(url=server.url, processes=2, **asked)
         result = run(load)
     warm = 40 if load.warmup_s else 0
     holds(result, len(server.requests) - warm)
@@ -996,17 +1018,14 @@ def test_an_interrupt_of_several_processes_that_have_measured_nothing(
 
 
 @slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_all_processes_with_a_report(
-    number: signal.Signals, tmp_path: Path
-) -> None:
+def test_an_interrupt_ends_all_processes_with_a_report(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     with Server(delayed(0.01)) as server:
         arguments = ["--processes", 2, "-z", "60s", "-c", 4, "-o", path, server.url]
         with started(*arguments) as process:
             wait_until(lambda: len(server.requests) > 100)
             children = psutil.Process(process.pid).children()
-            process.send_signal(number)
+            process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stderr) == (130, "")
     assert len(children) == 2
@@ -1026,7 +1045,7 @@ def test_an_error_of_several_processes_is_one_line() -> None:
 
 @slow
 def test_a_process_that_is_killed_is_an_error() -> None:
-    arguments = ["--processes", 2, "-z", "2s", "-c", 4]
+    arguments = ["--processes", 2, "-z", "1s", "-c", 4]
     with Server(delayed(0.01)) as server, started(*arguments, server.url) as process:
         wait_until(lambda: len(server.requests) > 20)
         psutil.Process(process.pid).children()[0].kill()
@@ -1058,7 +1077,7 @@ def test_a_killed_run_leaves_nearly_all_of_its_record(how: list[str], tmp_path: 
         with subprocess.Popen(script, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
             wait_until(path.exists)
             began, before = monotonic(), len(server.requests)
-            while monotonic() < began + 1.5 or len(server.requests) < before + 200:
+            while monotonic() < began + 1 or len(server.requests) < before + 200:
                 assert json.loads(path.read_text())["interrupted"]  # never half of it
                 sleep(0.02)
             children = psutil.Process(process.pid).children()
@@ -1090,10 +1109,10 @@ print(json.dumps([result.ok, max(rss for _, rss in seen) - early]))
 @pytest.mark.parametrize(
     "asked",
     [
-        {"requests": 200_000},
+        {"requests": 150_000},
         {"requests": 20_000, "keepalive": False},
-        {"requests": 15_000, "client": "aiohttp"},
-        {"requests": 20_000, "rate": 5000.0},
+        {"requests": 10_000, "client": "aiohttp"},
+        {"requests": 15_000, "rate": 5000.0},
     ],
     ids=str,
 )
