@@ -330,7 +330,8 @@ def merge(runs: Sequence[Run]) -> Run:
     clients = [run.client for run in runs]
     client = max(clients, key=lambda client: client["neighbour_busy"]).copy()
     client |= {
-        key: sum(c[key] for c in clients) for key in ("cpu_s", "queued_s", "listen_overflows")
+        key: sum(c.get(key, 0) for c in clients)
+        for key in ("cpu_s", "queued_s", "listen_overflows")
     }
     client["loop_lag_s"] = max(c["loop_lag_s"] for c in clients)
     client["in_flight"] = float(np.mean([c["in_flight"] for c in clients]))
@@ -1456,7 +1457,7 @@ SENT_SHARE, LOOP_LAG_S, RESOLUTION, QUEUED = 0.98, 0.1, 3, 0.2
 def doubts(run: Run) -> dict[str, str]:
     """Why a run should not be believed: for each topic a sentence with the remedy."""
     client, load, server = run.client, run.load, run.server or {}
-    queued = client["queued_s"] / load.get("processes", 1) / max(run.elapsed_s, 1e-9)
+    queued = client.get("queued_s", 0.0) / load.get("processes", 1) / max(run.elapsed_s, 1e-9)
     slots = min(load["connections"], load["requests"] or math.inf)
     closed = not load.get("rate") and not load.get("think_s")
     kinds = ", ".join(f"{n} {kind}" for kind, n in run.errors.items())

@@ -245,6 +245,7 @@ LIMITED = {
     "client": {"busy": 0.95},
     "lag": {"client": {"loop_lag_s": 0.4}},
     "steal": {"environment": ENVIRONMENT | {"steal": 0.1}},
+    "queued": {"client": {"queued_s": 5.0}},
     "neighbour": {"client": {"neighbour_busy": 0.6}},
 }
 
