@@ -1316,15 +1316,7 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
     """Load from several processes at once, and add up what they saw."""
     command = [sys.executable, "-c", SHARE, str(Path(__file__).resolve().parent)]
     with ExitStack() as stack:
-        children = [
-            stack.enter_context(
-                subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-                )
-            )
-            for _ in range(load.processes)
-        ]
-
+        children: list[subprocess.Popen[bytes]] = []
         stopped = False
 
         def stop(*_: object) -> None:
@@ -1336,6 +1328,13 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, stop)
             signal.signal(signal.SIGTERM, stop)
+        for _ in range(load.processes):
+            child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
+            children.append(stack.enter_context(child))
+        if stopped:  # before all of them were there
+            stop()
         said = [cast(IO[bytes], child.stdout) for child in children]
         latest: list[Json] = [json.loads(lines.readline() or b"{}") for lines in said]
 

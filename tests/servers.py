@@ -279,6 +279,8 @@ class Server:
 
 def reset(writer: asyncio.StreamWriter) -> None:
     """End a connection with RST instead of FIN."""
+    if writer.transport.is_closing():  # the client was first
+        return
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
