@@ -2431,14 +2431,14 @@ def _verdict_lines(result: Result, width: int) -> list[str]:
     rows = {}
     for ratio in result.ratios:
         interval = Interval.of(ratio)
-        says = "" if result.claim else f", {words(interval)}" * (not result.reasons)
+        doubt = ", but in doubt" * bool(result.reasons)
+        says = "" if result.claim else f", {words(interval)}{doubt}"
         rows[f"{ratio['over']} / {ratio['under']}{METRICS[ratio['metric']]}"] = f"{interval}{says}"
     rows |= {"rule": result.rule} if result.rule else {}
     indent = min(max(map(len, rows), default=0) + 2, width // 2)
     lines = [wrapped(label, text, indent, width) for label, text in rows.items()]
-    if len(result.arms) > 1 and not (
-        result.ratios or result.claim or result.cause or result.reasons
-    ):
+    rounds = [0.0] * max((len(arm["rounds"]) for arm in result.arms.values()), default=0)
+    if len(result.arms) > 1 and not (result.claim or result.cause or median_interval(rounds)):
         lines.append("not enough data: use --rounds 6 or more")
     smoke = " (smoke)" if result.mode == "quick" else ""
     lines += [f"{result.verdict}{smoke}"] if result.verdict else []
