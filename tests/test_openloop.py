@@ -306,7 +306,7 @@ def test_a_server_that_stands_still_for_a_second_of_five(connections: int) -> No
 
 
 @both
-@pytest.mark.parametrize("connections", [1000, 5])
+@pytest.mark.parametrize("connections", [pytest.param(1000, marks=slow), 5])
 def test_a_shortage_of_connections_is_send_lag(client: str, connections: int) -> None:
     """The same standstill, in a second."""
     result = stalled(client, connections, scale=0.2)
@@ -531,7 +531,7 @@ def test_what_cannot_be_asked_of_a_load(asked: dict[str, Any]) -> None:
 # ---- Objectives ----------------------------------------------------------------------
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.text()
     | st.from_regex(
@@ -809,7 +809,7 @@ def test_a_connection_thinks_between_its_requests(
 ) -> None:
     """10 of them at 10 + 50 ms can do 167/s."""
     with Server(delayed(0.01)) as server:
-        asked = {"connections": 10, "duration_s": 0.6, "think_s": think_s}
+        asked = {"connections": 10, "duration_s": 0.4, "think_s": think_s}
         result = run(Load(url=server.url, client=client, **asked))
     holds(result, len(server.requests))
     assert result.ok == len(server.requests)
