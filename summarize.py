@@ -112,7 +112,9 @@ class Histogram:
         bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
         bucket = np.maximum(bits - 1 - _HALF_BITS, 0)
         slots = (bucket << _HALF_BITS) + (values >> bucket)
-        self.counts += np.bincount(slots, counts, len(self.counts)).astype(np.int64)
+        first = int(slots.min())
+        found = np.bincount(slots - first, counts).astype(np.int64, copy=False)
+        self.counts[first : first + len(found)] += found
         self.hdr.total_count += len(values) if counts is None else int(counts.sum())
         self.hdr.min_value = min(self.hdr.min_value, int(values.min()))
         self.hdr.max_value = max(self.hdr.max_value, int(values.max()))
