@@ -1453,6 +1453,7 @@ CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, SPREAD = 0.02, 0.2, 0.15
 BROKEN = ("failures", "overflows", "restarts")  # with one of these no ratio is taken
 LIMITS = ("client", "queued", "lag", "steal", "neighbour")  # not of the server
+WAKE_UP_S = 1e-3  # a send lag below is the client's own, above that of a queue
 SENT_SHARE, LOOP_LAG_S, RESOLUTION, QUEUED = 0.98, 0.1, 3, 0.2
 
 
@@ -1494,7 +1495,9 @@ def doubts(run: Run) -> dict[str, str]:
             "close what else runs; in an open loop that is in the response times and the send lag"),
         "resolution": (not closed and p50_s < RESOLUTION * lag_s,
             f"the p50 of {duration(p50_s)} is under the resolution: it is below three times the "
-            f"send lag of {duration(lag_s)}, so read the service time, or use -c without -q"),
+            f"send lag of {duration(lag_s)}, so read the service time" if lag_s < WAKE_UP_S else
+            f"the p50 of {duration(p50_s)} is mostly send lag, {duration(lag_s)}: requests waited "
+            "for a connection, so use more (-c), if the server should not be what they wait for"),
         "overflows": (client["listen_overflows"] > 0,
             f"the queue of new connections was full {client['listen_overflows']} times, and who "
             "is turned away waits for a second or more: raise the server's backlog, or use fewer "
