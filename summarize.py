@@ -1406,13 +1406,25 @@ def _longer_s(load: Json, spread: float) -> str:
     return f"{next(n * power for n in (1, 2, 3, 5, 10) if n * power >= wanted_s * 0.999):g}s"
 
 
+def _doubted(rounds: Sequence[Json]) -> dict[str, list[str]]:
+    """The doubts in an arm's rounds, {topic: sentences}. Noise in a fifth of them moves no end
+    of the interval inwards, and is let pass.
+    """
+    found: dict[str, list[str]] = {}
+    for topic, sentence in (item for r in rounds for item in r["doubts"].items()):
+        found.setdefault(topic, []).append(sentence)
+    few = len(rounds) // 5
+    return {topic: said for topic, said in found.items() if topic not in LIMITS or len(said) > few}
+
+
 def _gates(result: Result, name: str, subject: Sequence[str], metric: str = "") -> list[str]:
     """Why the rounds of an arm should not be believed; their spread counts for a metric."""
-    rounds, reasons = result.arms[name]["rounds"], []
-    for topic in dict.fromkeys(topic for r in rounds for topic in r["doubts"]):
-        found = [r["doubts"][topic] for r in rounds if topic in r["doubts"]]
-        if topic not in subject:
-            reasons.append(f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}")
+    rounds = result.arms[name]["rounds"]
+    reasons = [
+        f"{name}, {len(found)} of {len(rounds)} rounds: {found[0]}"
+        for topic, found in _doubted(rounds).items()
+        if topic not in subject
+    ]
     values = [r[metric] or 0.0 for r in rounds] if metric else []
     spread = float(np.std(values) / np.mean(values)) if any(values) else 0.0
     if spread > SPREAD and "spread" not in subject:
@@ -1439,8 +1451,8 @@ def explain(result: Result, cause: Cause, subject: Sequence[str] = ()) -> None:
 
 def explain_limit(result: Result, ratio: Ratio) -> None:
     """Where not the servers limited the throughput, say what a request costs them instead."""
-    rounds = [r for name in (ratio.over, ratio.under) for r in result.arms[name]["rounds"]]
-    if ratio.metric == "throughput" and any(set(LIMITS) & set(r["doubts"]) for r in rounds):
+    found = [_doubted(result.arms[name]["rounds"]) for name in (ratio.over, ratio.under)]
+    if ratio.metric == "throughput" and set(LIMITS) & {topic for each in found for topic in each}:
         interval = add_ratio(result, ratio.over, ratio.under, "server_cpu_us")
         if interval:
             result.cause.append(

@@ -208,10 +208,10 @@ def test_an_outcome_then_takes_the_old_arms_for_todays():
 
 
 def doubted(**changes):
-    """A fast arm of six rounds in which one has these changes, and a slow one."""
+    """A fast arm of six rounds in which two have these changes, and a slow one."""
     good = rounds(np.array(SLOW) * 6)
-    bad = rounds([SLOW[0] * 6], **changes)
-    return a_result(arms={"fast": arm([*bad, *good[1:]]), "slow": arm(rounds(SLOW))})
+    bad = rounds(np.array(SLOW[:2]) * 6, **changes)
+    return a_result(arms={"fast": arm([*bad, *good[2:]]), "slow": arm(rounds(SLOW))})
 
 
 @pytest.mark.parametrize(
