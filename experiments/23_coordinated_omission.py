@@ -16,7 +16,8 @@ Expect     Open loop at 200/s: a fifth of the requests is due while the server s
            connections: 10 requests meet the stall, of some ten thousand: p90 stays
            where it was, under 50 ms.
 Run        python experiments/23_coordinated_omission.py
-Not shown  Corrections after the fact, which make up samples; wrk2, which needs none.
+Not shown  Corrections after the fact, which make up samples, as wrk does for its
+           percentiles; wrk2, which sends by a plan and needs none.
 """
 
 import asyncio

@@ -488,8 +488,8 @@ class Experiment:
         run.server["replaced"] = len(there - server.known)
         return run
 
-    def asked(self, probes: Arms) -> Iterator[tuple[str, str, Answer]]:
-        """Ask each probe once: name, command and Answer. Those of one command share a server."""
+    def asked(self, probes: Arms) -> Iterator[tuple[str, Server, Answer]]:
+        """Ask each probe once: name, Server and Answer. Those of one command share a server."""
         for command in dict.fromkeys(arm.command for arm in probes.values()):
             print(f"asking $ {command}"[:79], file=sys.stderr)
             alike = {name: arm for name, arm in probes.items() if arm.command == command}
@@ -500,7 +500,7 @@ class Experiment:
                     answer = server.ask(self.load(arm, server))
                     if answer.status >= 500:
                         answer = replace(answer, text=server.last_error(said))
-                    yield name, server.command, answer
+                    yield name, server, answer
 
     def observe(self, claim: Answers) -> None:
         """Decide by what the probes answer, those of today and, where asked for, the old ones."""
@@ -508,10 +508,11 @@ class Experiment:
         result.rule = claim.rule
         for era, probes in (("", self.probes), (THEN, self.old)):
             answers = {}
-            for name, command, answer in self.asked(probes):
+            for name, server, answer in self.asked(probes):
                 answers[name.removesuffix(THEN)] = answer
                 result.evidence.append(
-                    {"arm": name, "then": bool(era), "command": command, "path": probes[name].path,
+                    {"arm": name, "then": bool(era), "command": server.command,
+                     "port": server.port, "path": probes[name].path,
                      "versions": versions(probes[name].command, self.packages, self.folder),
                      "status": answer.status, "answer": spaced(answer.text)}
                 )  # fmt: skip
