@@ -497,7 +497,7 @@ def test_every_experiment_runs_from_a_copy(script: Path, tmp_path: Path) -> None
     for path in (script, *SHARED):
         shutil.copy(path, tmp_path)
     done = subprocess.run(
-        [sys.executable, str(tmp_path / script.name), "--quick"],
+        [sys.executable, str(tmp_path / script.name), "--quick", "--rounds", "2"],
         cwd="/",
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
