@@ -51,7 +51,7 @@ from summarize import THEN, Cause, Json, Outcome, Ratio, Result, Run
 __all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "experiment"]
 
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
-STOP_S = 3.0
+STOP_S, REST_S = 3.0, 2.0
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
@@ -279,6 +279,18 @@ class Server:
             return {root, *root.children(recursive=True)}
         return set()
 
+    def rest(self) -> None:
+        """Wait a little until it has nothing left to do, such as to start a new worker, so that
+        it is no neighbour of the next arm.
+        """
+        ends, used_s = time.monotonic() + REST_S, math.inf
+        while time.monotonic() < ends:
+            now_s = sum(loadgen.cpu_s(process, reaped=False) for process in self.processes())
+            if now_s - used_s < 0.01:  # a tick of the system's clock
+                return
+            used_s = now_s
+            time.sleep(0.05)
+
     def output(self) -> list[str]:
         self.log.seek(0)
         return self.log.read().decode(errors="replace").splitlines()
@@ -481,6 +493,7 @@ class Experiment:
                 run = generate(generator, load, self.folder) if generator else loadgen.run(load)
         except CannotRun as error:
             raise CannotRun(server.said(f"could not be loaded ({error})")) from None
+        server.rest()
         server.known = server.processes()
         if server.pid not in {process.pid for process in server.known}:
             raise CannotRun(server.said("ended while it was loaded"))

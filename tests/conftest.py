@@ -1,6 +1,17 @@
-"""The root of the repository on sys.path, for `import loadgen`."""
+"""The root of the repository on sys.path, for `import loadgen`; and which tests are slow."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick tests are of the default client; those of the other one are slow by rule."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            if item.callspec.params.get("client") == "aiohttp":
+                item.add_marker(pytest.mark.slow)

@@ -43,7 +43,7 @@ from summarize import Run
 
 BAD = Answer((answer(b"no", "500 Internal Server Error"),))
 slow = pytest.mark.slow
-both = pytest.mark.parametrize("client", ["wire", pytest.param("aiohttp", marks=slow)])
+both = pytest.mark.parametrize("client", ["wire", "aiohttp"])
 
 
 @pytest.fixture(scope="module", autouse=True)
