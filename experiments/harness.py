@@ -283,7 +283,7 @@ class Server:
         """Wait a little until it has nothing left to do, such as to start a new worker, so that
         it is no neighbour of the next arm.
         """
-        ends, used_s = time.monotonic() + REST_S, math.inf
+        ends, used_s = time.monotonic() + REST_S, -math.inf
         while time.monotonic() < ends:
             now_s = sum(loadgen.cpu_s(process, reaped=False) for process in self.processes())
             if now_s - used_s < 0.01:  # a tick of the system's clock

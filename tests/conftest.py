@@ -12,6 +12,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The quick tests are of the default client; those of the other one are slow by rule."""
     for item in items:
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            if item.callspec.params.get("client") == "aiohttp":
-                item.add_marker(pytest.mark.slow)
+        parameters = getattr(item, "callspec", None)
+        if parameters and parameters.params.get("client") == "aiohttp":
+            item.add_marker(pytest.mark.slow)
