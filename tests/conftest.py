@@ -1,5 +1,6 @@
 """The root of the repository on sys.path, for `import loadgen`; and which tests are slow."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -15,3 +16,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(item, "callspec", None)
         if parameters and parameters.params.get("client") == "aiohttp":
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave pytest's own objects out of the collection that begins each run of load."""
+    gc.collect()
+    gc.freeze()

@@ -164,6 +164,7 @@ def test_save_keeps_what_was_recorded_before(folder: Path) -> None:
     assert len(recorded["arms"]["fast"]["rounds"]) == 6
 
 
+@pytest.mark.slow
 def test_probes_of_one_command_share_a_server_and_have_causes(folder: Path) -> None:
     text = (folder / "99_slow.py").read_text()
     called = """experiment(
@@ -205,6 +206,7 @@ def test_a_server_that_ends_is_named_with_its_last_lines(folder: Path) -> None:
     assert processes_in(folder) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_while_it_is_asked_is_named(folder: Path) -> None:
     write(folder, path="/die")
     status, _, err = run(folder, "--quick")
@@ -355,6 +357,7 @@ def test_an_arm_against_itself(folder: Path) -> None:
     assert "cause" not in out
 
 
+@pytest.mark.slow
 def test_an_arm_against_itself_is_of_an_arm_and_not_recorded(folder: Path) -> None:
     for options, said in (
         (["--aa", "nobody"], "there are fast, slow"),
@@ -474,6 +477,7 @@ def test_the_evidence_can_be_had_again(kind: str, tmp_path: Path) -> None:
 # ---- Every script --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", EXPERIMENTS, ids=lambda path: path.stem)
 def test_an_experiment_is_a_plain_app(script: Path, tmp_path: Path) -> None:
     """A bare copy imports with its frameworks alone: nothing of ours is loaded."""

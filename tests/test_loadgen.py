@@ -306,6 +306,7 @@ def test_each_fault_is_counted_once_under_its_kind(client: str, path: str, kind:
     assert result.validity["verdict"] == "INVALID"
 
 
+@pytest.mark.slow
 @both
 def test_failures_do_not_enter_the_response_times(client: str) -> None:
     slow = Answer((answer(b"no", "500 Internal Server Error"),), delay_s=0.2)
@@ -316,6 +317,7 @@ def test_failures_do_not_enter_the_response_times(client: str) -> None:
     assert result.latency_s["max"] < 0.2 <= result.histograms["failed_s"].summary_s()["min"]
 
 
+@pytest.mark.slow
 @both
 def test_after_a_time_out_the_load_goes_on(client: str) -> None:
     with Server(in_turn(Answer((OK,)), Answer((), "hang"))) as server:
@@ -573,6 +575,7 @@ def sent(client: str, asked: dict[str, Any]) -> list[bytes]:
     return [request.replace(host.encode(), b"HOST") for request in server.requests]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [known(case, reason=DIFFERENT[case]) if case in DIFFERENT else case for case in LOADS],
@@ -922,6 +925,7 @@ def test_options_reach_the_server(client: str, tmp_path: Path) -> None:
     assert b"\r\nAuthorization: Basic dTpw\r\n" in request
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_only() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -964,6 +968,7 @@ def interrupted(
     return process.returncode, stdout, stderr
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_with_what_was_measured(
@@ -1019,6 +1024,7 @@ def test_a_comparison_ends_with_the_ratio_in_words(tmp_path: Path) -> None:
     assert done.stdout == summarize.text_of(result) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_a_comparison_of_too_few_rounds_says_so(rounds: int) -> None:
     with Server() as server:
@@ -1028,6 +1034,7 @@ def test_a_comparison_of_too_few_rounds_says_so(rounds: int) -> None:
     assert "not enough data" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_url_can_be_compared_with_itself() -> None:
     with Server() as server:
         done = cli("-n", 20, server.url, server.url)
@@ -1036,6 +1043,7 @@ def test_an_url_can_be_compared_with_itself() -> None:
     assert " × " in done.stdout.split("\n\n")[-1]
 
 
+@pytest.mark.slow
 def test_a_comparison_of_long_urls_keeps_to_79_columns() -> None:
     with Server() as server:
         urls = [f"{server.url}/?x={letter * 60}" for letter in "ab"]

@@ -883,6 +883,7 @@ def test_a_redirect_is_counted_as_its_final_answer(
 VEGETA = "attack seq code timestamp latency bytes_out bytes_in error body method url headers"
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("how", [{"connections": 3}, {"connections": 3, "rate": 500.0}], ids=str)
 @pytest.mark.parametrize("suffix", [".csv", ".ndjson"])

@@ -392,6 +392,7 @@ def test_a_cut_output_tells_no_lie(folder, path, data):
         assert value is None or value == whole.latency_s[key] or path.name == "ab-e.csv", key
 
 
+@pytest.mark.slow
 @every_sample
 @few
 @given(junk=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), at=st.floats(0, 1))
@@ -422,6 +423,7 @@ def places(data):
             yield from ((key, *rest) for rest in places(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", None, "x", [], {}, -1, 1e400], ids=repr)
 @pytest.mark.parametrize("path", [p for p in SAMPLES if p.suffix == ".json"], ids=lambda p: p.name)
 def test_no_damaged_json_ends_in_a_traceback(folder, path, damage, capsys):

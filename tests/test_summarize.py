@@ -1356,6 +1356,7 @@ def test_cli_reads_standard_input(saved):
     assert cli("-", saved[1], stdin=piped).stdout == compare(runs()) + "\n"
 
 
+@pytest.mark.slow
 def test_cli_refuses_what_it_cannot_read(saved, tmp_path):
     empty = tmp_path / "empty.json"
     empty.touch()
@@ -1367,6 +1368,7 @@ def test_cli_refuses_what_it_cannot_read(saved, tmp_path):
     complains(cli("-", stdin=saved[0].read_text()[:-9]), 1, "standard input")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [["--nonsense"], ["--check", "README.md"], ["--plot"], ["--plot", "x.gif"], ["--mark", "x"]],
@@ -1399,6 +1401,7 @@ def test_cli_claims(claims):
     complains(cli("--claims", claims.parent), 1, "no recorded results")
 
 
+@pytest.mark.slow
 def test_cli_check(claims, tmp_path):
     readme, table = tmp_path / "README.md", claims_table(claims)
 

@@ -67,6 +67,7 @@ def share(found) -> float:
 # ---- The interval over launches and rounds -------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launch_noise", [0.0, 0.004, 0.01, 0.02, 0.04, 0.2])
 def test_the_interval_covers_the_truth_whatever_launches_differ_by(launch_noise):
     assert share(i.low <= 1 <= i.high for i in intervals(1.0, launch_noise)) >= 0.93
@@ -390,6 +391,7 @@ def test_cli_compares_two_results_of_one_experiment(tmp_path):
     assert "The verdict changed" not in cli(*paths).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["cpu", "cores", "kernel"])
 def test_runs_of_two_machines_are_put_into_no_ratio(key, tmp_path):
     here, there = a_run(), a_run(environment=ENVIRONMENT | {key: "another"})
