@@ -304,7 +304,17 @@ if __name__ == "__main__":
         subject=DOUBTS,
     )
 '''
-DOUBTS = ("neighbour", "little", "overflows", "lag", "resolution", "sent", "failures", "client")
+DOUBTS = (
+    "neighbour",
+    "little",
+    "overflows",
+    "lag",
+    "queued",
+    "resolution",
+    "sent",
+    "failures",
+    "client",
+)
 
 
 @pytest.fixture
@@ -501,7 +511,7 @@ def test_every_experiment_runs_from_a_copy(script: Path, tmp_path: Path) -> None
     for path in (script, *SHARED):
         shutil.copy(path, tmp_path)
     done = subprocess.run(
-        [sys.executable, str(tmp_path / script.name), "--quick", "--rounds", "2"],
+        [sys.executable, str(tmp_path / script.name), "--quick", "--rounds", "1"],
         cwd="/",
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
