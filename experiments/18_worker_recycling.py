@@ -100,7 +100,9 @@ if __name__ == "__main__":
         log_counts={"started": "Booting worker", "launches": "Starting gunicorn"},
         columns={"restarts": lambda arm: str(restarts(arm))},
         findings=bounds,
-        subject=("failures", "little", "restarts"),
+        # what fails is counted; and a worker that leaves takes so long that the next one
+        # starts beside the next arm
+        subject=("failures", "little", "restarts", "neighbour", "queued", "steal"),
         causes=[
             cause,
             Cause(
