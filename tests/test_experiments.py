@@ -443,7 +443,6 @@ def test_a_generator_that_cannot_run_is_named(folder: Path, generator: str, said
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not installed")
 def test_versions_are_those_inside_an_arm(folder: Path) -> None:
     uv = "uv run --no-project --with packaging==23.0 python server.py {port}"
     write(folder, command=uv)
