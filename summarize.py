@@ -1098,6 +1098,7 @@ def read(path: Path | None) -> Run | Result | Foreign:
 
 # ---- What decides --------------------------------------------------------------------
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE = "REPRODUCED", "NOT REPRODUCED", "INCONCLUSIVE"
+NOT_ENOUGH = "not enough data"
 SAME_WITHIN = "inside 0.95 to 1.05"
 THEN = ", then"  # what the name of an arm on old versions ends in
 METRICS = {
@@ -1273,7 +1274,7 @@ def words(interval: Interval) -> str:
         return "no difference"
     if satisfies(interval, "> 1"):
         return "faster"
-    return "slower" if satisfies(interval, "< 1") else "not enough data"
+    return "slower" if satisfies(interval, "< 1") else NOT_ENOUGH
 
 
 def arm(runs: Sequence[Run], launches: Sequence[int] = (), **about: Any) -> Json:
@@ -2448,15 +2449,16 @@ def _verdict_lines(result: Result, width: int) -> list[str]:
     rows = {}
     for ratio in result.ratios:
         interval = Interval.of(ratio)
-        doubt = ", but in doubt" * bool(result.reasons)
-        says = "" if result.claim else f", {words(interval)}{doubt}"
+        word = words(interval)
+        word += ", but in doubt" * (bool(result.reasons) and word != NOT_ENOUGH)
+        says = "" if result.claim else f", {word}"
         rows[f"{ratio['over']} / {ratio['under']}{METRICS[ratio['metric']]}"] = f"{interval}{says}"
     rows |= {"rule": result.rule} if result.rule else {}
     indent = min(max(map(len, rows), default=0) + 2, width // 2)
     lines = [wrapped(label, text, indent, width) for label, text in rows.items()]
     rounds = [0.0] * max((len(arm["rounds"]) for arm in result.arms.values()), default=0)
     if len(result.arms) > 1 and not (result.claim or result.cause or median_interval(rounds)):
-        lines.append("not enough data: use --rounds 6 or more")
+        lines.append(f"{NOT_ENOUGH}: use --rounds 6 or more")
     smoke = " (smoke)" if result.mode == "quick" else ""
     lines += [f"{result.verdict}{smoke}"] if result.verdict else []
     lines += [wrapped("  -", reason, 4, width) for reason in result.reasons]
