@@ -1246,6 +1246,18 @@ async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
             engine.close()
 
 
+def allow_files(connections: int) -> None:
+    """Let this process, and what it starts from now on, have so many connections open.
+
+    Raises CannotRun where the system does not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < (needed := connections + 100):
+        if needed > hard != resource.RLIM_INFINITY:
+            raise CannotRun(f"{connections} connections take {needed} files: ulimit -n {needed}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 def run(load: Load, watch: Watch = lambda *_: None, checkpoint: Checkpoint | None = None) -> Run:
     """Load one URL and return what came of it.
 
@@ -1255,13 +1267,7 @@ def run(load: Load, watch: Watch = lambda *_: None, checkpoint: Checkpoint | Non
     """
     if load.pid is not None and (load.pid < 1 or not psutil.pid_exists(load.pid)):
         raise CannotRun(f"there is no process {load.pid} to account for: look for it with ps")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < (needed := load.connections + 100):
-        if needed > hard != resource.RLIM_INFINITY:
-            raise CannotRun(
-                f"{load.connections} connections take {needed} files: ulimit -n {needed}"
-            )
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    allow_files(load.connections)
     with signals_restored():
         if load.processes > 1:
             return _run_shared(load, checkpoint)

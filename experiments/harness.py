@@ -18,7 +18,6 @@ import math
 import os
 import random
 import re
-import resource
 import shlex
 import shutil
 import signal
@@ -211,13 +210,6 @@ def backlog(port: int) -> int | None:
         return None
     is_socket = struct.unpack_from("=H", found, 4)[0] == by_family
     return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
-
-
-def allow_files(connections: int) -> None:
-    """Let the servers that are started from now on have so many, whatever ulimit -n says."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < (needed := connections + 100) and (needed <= hard or hard == resource.RLIM_INFINITY):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def free_port() -> int:
@@ -574,7 +566,7 @@ class Experiment:
                 bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
                 bar.update()
 
-            allow_files(self.base.connections)
+            loadgen.allow_files(self.base.connections)
             for launch in range(self.launches):
                 bar.set_description_str(f"starting {len(arms)} servers")
                 with servers(arms, self.folder) as started:
