@@ -58,6 +58,7 @@ import summarize
 from summarize import Histogram, Json, Objective, Result, Run, seconds
 
 CHECKPOINT_S = 5.0  # how often the record is saved while it grows
+SILENT_S = 3.0  # so long nothing may move on stderr
 TICK_S = 0.1  # how often samples are folded and time-outs looked for
 DIRECT_BYTES = 2048  # a request of this size always fits an empty send buffer
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.01, 1.0  # between attempts of a connection refused
@@ -1253,9 +1254,11 @@ def allow_files(connections: int) -> None:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < (needed := connections + 100):
-        if needed > hard != resource.RLIM_INFINITY:
-            raise CannotRun(f"{connections} connections take {needed} files: ulimit -n {needed}")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+        except (ValueError, OSError) as error:
+            why = f"{connections} connections take {needed} files: ulimit -n {needed}"
+            raise CannotRun(why) from error
 
 
 def run(load: Load, watch: Watch = lambda *_: None, checkpoint: Checkpoint | None = None) -> Run:
@@ -1515,7 +1518,6 @@ def _parser() -> summarize.Parser:
         usage="python loadgen.py [options] URL [URL …]",
         description="Put HTTP load on a URL; of several, run rounds and give the ratio.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     number: Json = {"type": count, "metavar": "N"}
     time: Json = {"type": seconds, "metavar": "T"}
@@ -1535,11 +1537,7 @@ def _parser() -> summarize.Parser:
     add("--client", choices=("wire", "aiohttp"), default="wire", help="what sends (wire)")
     add = parser.add_argument_group("objective").add_argument
     add("--slo", metavar="OBJECTIVES", help='exit 3 when broken: "p99<50ms,failed<0.1%%"')
-    add(
-        "--find-max",
-        action="store_true",
-        help="search the highest rate that keeps --slo; -z a step",
-    )
+    add("--find-max", action="store_true", help="the highest rate that keeps --slo; -z a step")
     add = parser.add_argument_group("request").add_argument
     add("-m", "--method", metavar="METHOD", help="(GET, or POST where there is a body)")
     add("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="repeatable")
@@ -1547,12 +1545,8 @@ def _parser() -> summarize.Parser:
     add("-D", "--data-file", metavar="FILE", help="the body, from a file")
     add("--json", metavar="VALUE", help="the body, and its content type")
     add("--lines", dest="lines_file", metavar="FILE", help="a body a line, in turn")
-    add(
-        "--targets",
-        dest="targets_file",
-        metavar="FILE",
-        help="lines of [WEIGHT] METHOD URL [@BODY]",
-    )
+    targets: Json = {"dest": "targets_file", "metavar": "FILE"}
+    add("--targets", **targets, help="lines of [WEIGHT] METHOD URL [@BODY]")
     add("-T", "--content-type", metavar="TYPE", help="of the body (text/plain)")
     add("-a", "--auth", metavar="USER:PASSWORD", help="basic authentication")
     add("--insecure", action="store_true", help="take any certificate")
@@ -1563,7 +1557,8 @@ def _parser() -> summarize.Parser:
     add("--rounds", **number, default=6, help="of the duration each (6)")
     add("--seed", type=int, default=1, metavar="N", help="of their order, and of all chance (1)")
     add = parser.add_argument_group("results").add_argument
-    add("-o", "--output", type=summarize.Output, default=summarize.Output(""), metavar="FILE|-")
+    output: Json = {"type": summarize.Output, "default": summarize.Output("")}
+    add("-o", "--output", **output, metavar="FILE|-", help="the record, as JSON")
     add("--samples", metavar="FILE", help="every answer: .csv as hey's, .ndjson as vegeta's")
     add("--name", default="", metavar="NAME", help="in the record (the URL)")
     add("--pid", type=int, metavar="PID", help="account for this process and its children")
@@ -1638,21 +1633,54 @@ def _load(options: argparse.Namespace, url: str) -> Load:
     return Load(**made | {"headers": tuple(headers.items())})
 
 
-@contextmanager
-def live_line(shown: bool) -> Iterator[Watch]:
-    """A line on a terminal: elapsed, requests/s, p50, p99 and errors so far."""
-    with tqdm(bar_format="{desc}", disable=not shown, leave=False) as line:
+class Progress:
+    """What goes on, on stderr: a line that changes on a terminal, and elsewhere a line of its
+    own where nothing else would come for three seconds.
+    """
 
-        def show(engine: Engine, elapsed_s: float) -> None:
+    def __init__(self, total: int = 0, quiet: bool = False) -> None:
+        self.in_lines = not quiet and not sys.stderr.isatty()
+        self.said_s = time.monotonic()
+        form = "{desc}  {bar:20}  {remaining} left" if total else "{desc}"
+        hidden = quiet or self.in_lines
+        self.bar = tqdm(total=total or None, bar_format=form, disable=hidden, leave=False)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something should be written now."""
+        silent = time.monotonic() >= self.said_s + SILENT_S
+        return silent if self.in_lines else not self.bar.disable
+
+    def say(self, text: str, steps: int = 0, takes_s: float = 0.0) -> None:
+        """Say what comes next, which completes so many steps, and may hold all up for so long."""
+        self.text = text
+        self.said_s -= takes_s
+        self.bar.set_description_str(text)
+        self.bar.update(steps)
+        self.still()
+
+    def still(self, *_: object) -> None:
+        """Say on which of the lines it still is, where nothing else has come."""
+        if self.in_lines and self.is_due:
+            self.said_s = time.monotonic()
+            print(self.text, file=sys.stderr, flush=True)
+
+    def watch(self, engine: Engine, elapsed_s: float) -> None:
+        """Elapsed, requests/s, p50, p99 and errors of a run so far."""
+        if self.is_due:
             total = engine.tally.total
             p50, p99 = map(total.histograms["latency_s"].percentile_s, (50, 99))
-            line.set_description_str(
+            self.say(
                 f"{elapsed_s:5.1f} s  {total.ok / max(elapsed_s, 1e-9):8.0f} requests/s  "
                 f"p50 {summarize.duration(p50)}  p99 {summarize.duration(p99)}  "
                 f"{total.failed} errors"
             )
-
-        yield show if shown else lambda engine, elapsed_s: None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -1699,48 +1727,49 @@ def _measure(
     loads: Sequence[Load], objectives: Sequence[Objective], options: argparse.Namespace
 ) -> Run | Result:
     """Do what the options ask for: a comparison, a search or one run."""
-    shown = not options.quiet and sys.stderr.isatty()
     if len(loads) > 1:
-        return _compare(loads, options, shown)
-    if options.find_max:
+        return _compare(loads, options)
+    (load,) = loads
+    with Progress(quiet=options.quiet) as progress:
+        if options.find_max:
+            progress.say(f"trying rates for {summarize.duration(load.duration_s)} each")
 
-        def tell(point: Json) -> None:
-            if not options.quiet:
-                print(summarize.point_line(point), file=sys.stderr)
+            def tell(point: Json) -> None:
+                if not options.quiet:
+                    print(summarize.point_line(point), file=sys.stderr)
 
-        record = find_max(loads[0], objectives, tell)
-    else:
-        checkpoint = options.output.write if options.output.path else None
-        with live_line(shown) as show:
-            record = run(loads[0], show, checkpoint)
+            record = find_max(load, objectives, tell)
+        else:
+            unseen_s = load.duration_s or 0.0 if load.processes > 1 else 0.0
+            progress.say(f"loading {load.public_url}", takes_s=unseen_s)
+            checkpoint = options.output.write if options.output.path else None
+            record = run(load, progress.watch, checkpoint)
     if objectives:
         broken = summarize.broken(record, objectives)
         record.slo |= {"asked": options.slo, "broken": broken}
     return record
 
 
-def _compare(loads: Sequence[Load], options: argparse.Namespace, shown: bool) -> Result:
+def _compare(loads: Sequence[Load], options: argparse.Namespace) -> Result:
     """Rounds of several URLs, each against the first."""
     alike, began = len({load.url for load in loads}) < len(loads), datetime.now(UTC)
     named = {f"{n} {x.url}" if alike else x.url: x for n, x in enumerate(loads, 1)}
     first, *others = named
-    with tqdm(total=len(named) * options.rounds, disable=not shown, leave=False) as bar:
+    reasons: list[str] = []
+    with Progress(len(named) * options.rounds, options.quiet) as progress:
 
         def watch(name: str, number: int) -> None:
-            bar.set_description_str(f"round {number}: {name}"[:50])
-            bar.update()
+            progress.say(f"round {number} of {options.rounds}: {name}"[:50], steps=1)
 
+        order, put = random.Random(options.seed), partial(run, watch=progress.still)
         try:
-            runs, reasons = (
-                run_rounds(named, random.Random(options.seed), options.rounds, watch),
-                [],
-            )
+            runs = run_rounds(named, order, options.rounds, watch, put)
         except Interrupted as end:
             runs = end.args[0]
             if not runs[first]:
                 raise
             done = f"{len(runs[first])} of {options.rounds} rounds"
-            reasons = [f"interrupted after {done}: run it to its end"]
+            reasons.append(f"interrupted after {done}: run it to its end")
     result = Result(
         name=options.name or "comparison",
         title=options.name or f"{len(named)} URLs, each against the first",

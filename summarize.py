@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, NoReturn, Self
@@ -52,10 +52,13 @@ Json = dict[str, Any]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, as all errors of this project are."""
+    """An argument parser whose errors are one line, as all errors of this project are, and whose
+    help keeps to the width.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
+        form = partial(argparse.RawDescriptionHelpFormatter, width=WIDTH)
+        super().__init__(allow_abbrev=False, formatter_class=form, **options)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; --help shows how\n")
@@ -1396,6 +1399,7 @@ def _narrower(result: Result, intervals: Sequence[Interval]) -> str:
     """What to do about an interval that is too wide."""
     more = 2 * result.load["rounds"]
     if any(interval.launches for interval in intervals):
+        more = max(more, 30)  # --full launches a server for each five rounds
         return f"launches of a server differ; use --full --rounds {more}, which makes more of them"
     return "use --full, or --rounds 15" if more < 30 else f"use --rounds {more}"
 
@@ -2473,29 +2477,54 @@ TABLE_END = "<!-- end of claims -->"
 
 
 def claims_table(folder: Path) -> str:
-    """The Markdown table of all results recorded in `folder`, one row for each experiment.
+    """The Markdown table of all results recorded in `folder`, one row for each experiment, and
+    under it the versions and the machine of all; what a row has of its own stands in the row.
 
     Raises Unreadable where there are none.
     """
-    rows = [["", "claim", "source", "now", "then", "measured", "cause", "recorded"]]
+    results = []
     for path in sorted(folder.glob("[0-9]*.json")):
         if not isinstance(result := read(path), Result):
             raise Unreadable(f"{path}: the record of one run; expected that of an experiment")
-        measured = "; ".join(f"{e['arm']}: {e['status']}" for e in result.evidence)
-        if not measured:
-            claimed = [r for r in result.ratios if r.get("claim")] or result.ratios[:1]
-            measured = "; ".join(
-                f"{r['over']} / {r['under']}{METRICS[r['metric']]} {Interval.of(r)}"
-                for r in claimed
-            ) or " ".join(result.findings)
-        number = f"[{result.name.split('_')[0]}](experiments/{result.name}.py)"
-        now, cause = f"**{result.verdict}**", "; ".join(result.cause)
-        made = f"{result.started[:10]}, {environment_line(result.environment)}"
-        then = result.then or "-"
-        rows.append([number, result.claim, result.source, now, then, measured, cause, made])
-    if len(rows) == 1:
+        results.append(result)
+    if not results:
         raise Unreadable(f"{folder}: no recorded results; make one with an experiment's --save")
-    return "\n".join(Table(rows, "<" * 8).markdown())
+    made = Counter(item for result in results for item in _made_with(result).items())
+    usual: dict[str, str] = {}
+    for (what, value), _ in made.most_common():
+        usual.setdefault(what, value)
+    rows = [["", "claim", "source", "now", "then", "measured", "cause", "recorded"]]
+    for result in results:
+        number = f"[{result.name.split('_')[0]}](experiments/{result.name}.py)"
+        own = [value for what, value in _made_with(result).items() if value != usual[what]]
+        recorded = ", ".join([result.started[:10], *own])
+        cause = "; ".join(re.sub(r"( is in doubt): .*", r"\1", said) for said in result.cause)
+        then = re.match(r"[A-Z ]*[A-Z](?: × [^)]*\))*", result.then)
+        now, then_said = f"**{result.verdict}**", then[0] if then else "-"
+        row = [number, result.claim, result.source, now, then_said, _measured(result)]
+        rows.append([*row, cause, recorded])
+    table = "\n".join(Table(rows, "<" * 8).markdown())
+    versions = sorted(usual.items(), key=lambda item: (item[0] in ("Python", "machine"), item))
+    recorded = ", ".join(value for _, value in versions)
+    below = textwrap.wrap(f"Recorded with {recorded}, unless a row says otherwise.", WIDTH)
+    return "\n".join([table, "", *below])
+
+
+def _made_with(result: Result) -> dict[str, str]:
+    """The versions and the machine of a result: what of, and in words."""
+    environment = result.environment
+    versions = {**environment["packages"], "Python": environment["python"]}
+    words = {name: f"{name} {version}" for name, version in versions.items()}
+    return words | {"machine": f"{environment['cpu']}, {environment['cores']} cores"}
+
+
+def _measured(result: Result) -> str:
+    """What a verdict rests on: the answers, the ratios of the claim, or what was found."""
+    if result.evidence:
+        return "; ".join(f"{entry['arm']}: {entry['status']}" for entry in result.evidence)
+    claimed = [r for r in result.ratios if r.get("claim")] or result.ratios[:1]
+    ratios = [f"{r['over']} / {r['under']}{METRICS[r['metric']]} {Interval.of(r)}" for r in claimed]
+    return "; ".join(ratios) or " ".join(result.findings)
 
 
 def stale(readme: Path, table: str) -> bool:
@@ -2645,7 +2674,8 @@ def _parser() -> Parser:
         prog="summarize.py",
         usage="python summarize.py [options] [FILE …]",
         description="Turn recorded runs into text: one as a report, several as a comparison.",
-        epilog="FILE is a record, another load generator's output, or a page that quotes some.",
+        epilog="""FILE is a record, another load generator's output, or a page that quotes some.
+Exit status: 0 written, 1 unreadable or stale, 2 usage.""",
     )
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")

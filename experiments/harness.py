@@ -38,7 +38,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
-from tqdm import tqdm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's root
 
@@ -158,6 +157,16 @@ def workers(command: str) -> int:
     """How many worker processes a command line asks for."""
     found = re.search(r"(?:-w|--workers)[ =](\d+)", command)
     return int(found[1]) if found else 1
+
+
+def launches(rounds: int, mode: str) -> int:
+    """How often each server is launched: three times, and for more than 15 rounds more often.
+
+    What a process was dealt at its start, such as its place in memory, stays with it for all of
+    its rounds, so that these alone would find a difference between two launches of one server.
+    """
+    each = {"quick": 0, "plain": rounds // 2, "full": rounds}[mode]
+    return max(1, min(3, each), rounds // 5 if each else 0)
 
 
 def cores_for(command: str) -> tuple[set[int], set[int]]:
@@ -406,10 +415,11 @@ class Experiment:
         """Read the script's docstring and the command line."""
         self.folder = script.parent
         title, fields = described(doc)
-        self.options = options = _parser(script, title).parse_args()
+        parser = _parser(script, title)
+        self.options = options = parser.parse_args()
         mode = "quick" if options.quick else "full" if options.full else "plain"
         self.rounds = options.rounds or (self.full_rounds if options.full else self.rounds)
-        self.launches = max(min(3, self.rounds), self.rounds // 5) if options.full else 1
+        self.launches = launches(self.rounds, mode)
         self.warmup_s = 0.1 if options.quick else 0.5
         fewer = self.quick_connections if options.quick else 0
         amount: Json = {"requests": self.requests} if self.requests else {}
@@ -440,15 +450,19 @@ class Experiment:
             mode=mode,
             environment=loadgen.environment(sorted(self.packages)),
         )
+        if options.serve is not None and options.serve not in self.everything:
+            parser.error(f"--serve {options.serve!r}: the arms are {', '.join(self.everything)}")
         if options.aa is not None:
-            self.against_itself(options.aa or next(iter(self.arms), ""))
+            if options.save:
+                parser.error("--aa is of no claim: leave out --save")
+            name = options.aa or next(iter(self.arms), "")
+            if name not in self.arms:
+                known = ", ".join(self.arms) or "none: it loads nothing"
+                parser.error(f"--aa {name!r}: the arms are {known}")
+            self.against_itself(name)
 
     def against_itself(self, name: str) -> None:
         """Make of this the experiment whether an arm differs from itself."""
-        if name not in self.arms:
-            known = ", ".join(self.arms) or "none that is loaded"
-            print(f"--aa {name!r}: no such arm; there are {known}", file=sys.stderr)
-            sys.exit(2)
         self.arms = {name: self.arms[name], name + AGAIN: self.arms[name]}
         self.claim = Ratio(name + AGAIN, name, "holds 1 inside 0.95 to 1.05", "> 1 or < 1")
         self.old, self.causes, self.shares = {}, (), ()
@@ -472,7 +486,9 @@ class Experiment:
         about: Json = {"url": server.url + arm.path, "name": server.name, "pid": server.pid}
         return replace(self.base, **self.shortened(**own), **about)
 
-    def put(self, arms: Arms, started: Mapping[str, Server], load: Load) -> Run:
+    def put(
+        self, arms: Arms, started: Mapping[str, Server], watch: loadgen.Watch, load: Load
+    ) -> Run:
         """Load an arm once, in its own way, and look which of its processes were replaced."""
         arm, server = arms[load.name], started[load.name]
         stay_on(cores_for(arm.command)[1])
@@ -482,7 +498,11 @@ class Experiment:
         generator = arm.more.get("generator")
         try:
             with beside(other):
-                run = generate(generator, load, self.folder) if generator else loadgen.run(load)
+                run = (
+                    generate(generator, load, self.folder)
+                    if generator
+                    else loadgen.run(load, watch)
+                )
         except CannotRun as error:
             raise CannotRun(server.said(f"could not be loaded ({error})")) from None
         server.rest()
@@ -548,47 +568,48 @@ class Experiment:
     def measure(self, arms: Arms) -> None:
         """All rounds of all launches, and what is seen of each server beside them."""
         runs: dict[str, list[Run]] = {name: [] for name in arms}
-        about: dict[str, Json] = {
-            name: {
-                "path": arm.path,
-                "workers": workers(arm.command),
-                "versions": versions(arm.command, self.packages, self.folder),
-                "launches": [],
-                "idle": {},
-            }
-            for name, arm in arms.items()
-        }
-        order, total = random.Random(self.options.seed), self.rounds * len(arms)
-        form = "{desc}  {bar:20}  {remaining} left"
-        with tqdm(total=total, disable=None, leave=False, bar_format=form) as bar:
+        order = random.Random(self.options.seed)
+        slow_s = FIRST_START_S if self.old else 0.0
+        with loadgen.Progress(self.rounds * len(arms)) as progress:
+            if self.old:
+                progress.say("looking up the old versions", takes_s=slow_s)
+            about = {name: self.known_of(arm) for name, arm in arms.items()}
 
             def watch(name: str, number: int) -> None:
-                bar.set_description_str(f"round {bar.n // len(arms) + 1} of {self.rounds}: {name}")
-                bar.update()
+                number += len(runs[name])  # of the launches before
+                progress.say(f"round {number} of {self.rounds}: {name}", steps=1)
 
             loadgen.allow_files(self.base.connections)
             for launch in range(self.launches):
-                bar.set_description_str(f"starting {len(arms)} servers")
+                progress.say(f"starting {summarize.many(len(arms), 'server')}", takes_s=slow_s)
                 with servers(arms, self.folder) as started:
                     for name, server in started.items():
                         about[name]["idle"] = loadgen.Machine(server.pid).memory()
-                    bar.set_description_str("warming up")
-                    loads = self.warm(arms, started)
+                    progress.say("warming up")
+                    loads = self.warm(arms, started, progress.still)
                     share = (self.rounds + launch) // self.launches
-                    put = partial(self.put, arms, started)
+                    put = partial(self.put, arms, started, progress.still)
                     for name, more in loadgen.run_rounds(loads, order, share, watch, put).items():
                         runs[name] += more
                         about[name]["launches"] += [launch] * share
                         self.note(about[name], started[name])
                     if launch == self.launches - 1:
-                        bar.set_description_str("open loops")
                         for name, load in loads.items() if self.shares else ():
                             rate = float(np.median([run.throughput for run in runs[name]]))
+                            progress.say(f"open loops: {name}")
                             about[name]["curve"] = self.curve(put, load, rate)
         stay_on(CORES)
         self.report({name: summarize.arm(runs[name], **about[name]) for name in arms})
 
-    def warm(self, arms: Arms, started: Mapping[str, Server]) -> dict[str, Load]:
+    def known_of(self, arm: Arm) -> Json:
+        """What is known of an arm before it is measured."""
+        of = versions(arm.command, self.packages, self.folder)
+        asked = {"path": arm.path, "workers": workers(arm.command), "versions": of}
+        return {**asked, "launches": [], "idle": {}}
+
+    def warm(
+        self, arms: Arms, started: Mapping[str, Server], watch: loadgen.Watch
+    ) -> dict[str, Load]:
         """Check each arm and load it a while; returns the loads that are to be measured."""
         loads = {n: self.checked(self.load(arm, started[n]), started[n]) for n, arm in arms.items()}
         warm = {
@@ -599,7 +620,8 @@ class Experiment:
             )
             for name, load in loads.items()
         }
-        loadgen.run_rounds(warm, random.Random(0), 1)  # which Ctrl-C ends, too
+        put = partial(loadgen.run, watch=watch)
+        loadgen.run_rounds(warm, random.Random(0), 1, put=put)  # which Ctrl-C ends, too
         return loads
 
     def report(self, arms: dict[str, Json]) -> None:
@@ -689,9 +711,6 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     made = Experiment(arms=arms, **dials)  # type: ignore[arg-type]  # prepare() makes them Arms
     made.prepare(script, main.__doc__ or "")
     options, result = made.options, made.result
-    if options.aa is not None and options.save:
-        print("--aa is of no claim: leave out --save", file=sys.stderr)
-        sys.exit(2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.list:
@@ -699,7 +718,7 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
                 print(f"{name}\n    $ {arm.command}\n    {arm.path}")
             sys.exit(0)
         if options.serve:
-            serve(made.everything, options.serve, options.port, made.folder)
+            serve(made.everything[options.serve], options.port, made.folder)
         made.run()
         summarize.show(summarize.report_result(result, options.markdown))
         if options.save:
@@ -728,13 +747,17 @@ def dependencies(script: Path) -> set[str]:
     return set(re.findall(r'"([\w.-]+)', block[1])) if block else set()
 
 
-def serve(arms: Arms, name: str, port: int, folder: Path) -> None:
-    """Become the server of one arm."""
-    if name not in arms:
-        print(f"--serve {name!r}: no such arm; there are {', '.join(arms)}", file=sys.stderr)
-        sys.exit(2)
-    command = arms[name].command.format(port=port)
-    print(f"http://127.0.0.1:{port}{arms[name].path}\n$ {command}", flush=True)
+def serve(arm: Arm, port: int, folder: Path) -> None:
+    """Become the server of an arm."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or "there is none"
+            raise CannotRun(f"port {port}: {why}: choose another with --port") from error
+    command = arm.command.format(port=port)
+    print(f"http://127.0.0.1:{port}{arm.path}\n$ {command}", flush=True)
     os.environ["PATH"] = PATH
     os.chdir(folder)
     os.execvp(shlex.split(command)[0], shlex.split(command))
@@ -753,16 +776,21 @@ def save(result: Result, script: Path) -> str:
 
 
 def _parser(script: Path, title: str) -> summarize.Parser:
-    usage = f"python {script.name} [options]"
-    parser = summarize.Parser(prog=script.name, usage=usage, description=title)
+    parser = summarize.Parser(
+        prog=script.name,
+        usage=f"python {script.name} [options]",
+        description=title,
+        epilog="Exit status: 0 a verdict, 3 inconclusive, 1 it could not run, 2 usage,\n"
+        "130 interrupted.",
+    )
     add = parser.add_argument_group("how long").add_argument
-    add("--quick", action="store_true", help="a smoke verdict in about 10 s")
-    add("--full", action="store_true", help="15 rounds, each server launched three times")
+    add("--quick", action="store_true", help="a smoke verdict in about 10 s, of one launch")
+    add("--full", action="store_true", help="15 rounds instead of 6, the form that is recorded")
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--aa", nargs="?", const="", metavar="ARM", help="one arm against itself: no difference?")
-    add("--rounds", type=loadgen.count, metavar="N")
+    add("--rounds", type=loadgen.count, metavar="N", help="in each, every arm once, in turn")
     add("--duration", type=summarize.seconds, metavar="T", help="of each arm in each round")
-    add("--connections", type=loadgen.count, metavar="N")
+    add("--connections", type=loadgen.count, metavar="N", help="at once, in place of its own")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
     add = parser.add_argument_group("instead").add_argument

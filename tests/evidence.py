@@ -1,11 +1,12 @@
 """How far verdicts can be trusted: experiments on servers of which the truth is known.
 
-    python tests/evidence.py -o evidence.json            about an hour; let nothing else run
+    python tests/evidence.py -o results/evidence.json    35 minutes; let nothing else run
     python tests/evidence.py --trials 2 --only 500       one kind, to look at
+    python tests/evidence.py --of results/evidence.json  only the table
 
 Every trial is an experiment of two arms as a reader would run it, in a folder of its own, with
-a server whose faults are chosen. Prints a table in Markdown, for the README; -o keeps every
-trial. Exit status 1 where a bar is missed.
+a server whose faults are chosen; on Linux. Prints a table in Markdown, for the README; -o keeps
+every trial. Exit status 1 where a bar is missed, which stderr then says.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = [ROOT / "experiments" / "harness.py", ROOT / "loadgen.py", ROOT / "summarize.py"]
 SERVICE_MS = 2.0
+
+Trial = Mapping[str, Any]  # status, verdict, reasons, ratio, stderr and took_s of one
 
 SERVER = '''
 """A server of one process that does as it is told; `--service-ms` is what an answer takes."""
@@ -53,8 +56,10 @@ class Answers(asyncio.Protocol):
 
     def data_received(self, data):
         Answers.count += 1
-        # busy until this answer is due, so many ms after the last: overheads are in that time
-        Answers.due = max(Answers.due + told.service_ms / 1000, time.perf_counter())
+        # busy until this answer is due, so many ms after the last, so that overheads are in that
+        # time; or after now, where there was nothing to do
+        now, service_s = time.perf_counter(), told.service_ms / 1000
+        Answers.due = (Answers.due if now < Answers.due + service_s / 2 else now) + service_s
         while time.perf_counter() < Answers.due:
             pass
         every = lambda n: n and not Answers.count % n
@@ -154,7 +159,7 @@ class Kind:
     base: str = server(service_ms=SERVICE_MS)
     truth: float | None = None
     says: str = ""
-    trials: int = 10
+    trials: int = 6
     connections: int = 8
     load: dict[str, Any] = field(default_factory=dict)
     slow_client: bool = False
@@ -164,35 +169,35 @@ class Kind:
 def slowed(share: float) -> Kind:
     other = server(service_ms=SERVICE_MS * (1 + share))
     what = f"slowed by {100 * share:.0f} %"
-    return Kind(what=what, other=other, truth=1 / (1 + share), trials=20)
+    return Kind(what=what, other=other, truth=1 / (1 + share), trials=15)
 
 
 WELL, BUSY = server(service_ms=SERVICE_MS), "used"
 KINDS = {
-    "same": Kind(what="uvicorn against itself", base=UVICORN, other=UVICORN, truth=1.0, trials=40),
+    "same": Kind(what="the same (uvicorn)", base=UVICORN, other=UVICORN, truth=1.0, trials=40),
     "3": slowed(0.03),
     "5": slowed(0.05),
     "10": slowed(0.10),
     "20": slowed(0.20),
     "neighbour": Kind(
-        what="another process on one core", other=WELL, says="close python", neighbour=True
+        what="as fast, beside another process", other=WELL, says="close python", neighbour=True
     ),
-    "quiet": Kind(what="the same without it", other=WELL, truth=1.0),
+    "quiet": Kind(what="as fast, without it", other=WELL, truth=1.0, trials=15),
     "client": Kind(
-        what="a client that is the bottleneck", base=server(), other=server(service_ms=0.2),
+        what="slower, but the client limits both", base=server(), other=server(service_ms=0.2),
         says="load generator used", slow_client=True,
     ),
     "overflow": Kind(
-        what="a listen queue that overflows", other=server(backlog=4, service_ms=1),
+        what="its listen queue overflows", other=server(backlog=4, service_ms=1),
         says="queue of new connections was full", connections=40, load={"keepalive": False},
     ),
-    "500": Kind(what="500 to 1 % of requests", other=server(service_ms=1, fail_every=100),
+    "500": Kind(what="answers 500 to 1 %", other=server(service_ms=1, fail_every=100),
         says="status): look at"),
-    "restart": Kind(what="a server that restarts", other=server(restart_every=1.5, service_ms=1),
+    "restart": Kind(what="restarts", other=server(restart_every=1.5, service_ms=1),
         says="processes ended"),
-    "wrong": Kind(what="a wrong answer to 1 %", other=server(service_ms=1, wrong_every=100),
+    "wrong": Kind(what="answers 1 % wrongly", other=server(service_ms=1, wrong_every=100),
         says="body): look at"),
-    "all wrong": Kind(what="only wrong answers", other=server(service_ms=1, wrong_every=1),
+    "all wrong": Kind(what="answers all wrongly", other=server(service_ms=1, wrong_every=1),
         says="server of arm 'other' answered 200 'wrong'"),
 }  # fmt: skip
 
@@ -211,7 +216,7 @@ def neighbour(wanted: bool) -> Iterator[None]:
             process.kill()
 
 
-def trial(kind: Kind, number: int, options: argparse.Namespace) -> dict[str, Any]:
+def trial(kind: Kind, number: int, options: argparse.Namespace) -> Trial:
     """Run one experiment, and return what it said."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as name, neighbour(kind.neighbour):
@@ -249,56 +254,85 @@ def trial(kind: Kind, number: int, options: argparse.Namespace) -> dict[str, Any
     }
 
 
-def claimed(one: dict[str, Any]) -> bool:
+def differs(one: Trial) -> bool:
     """Whether a trial says that there is a difference."""
     return bool(one["verdict"] == "REPRODUCED")
 
 
-def named(kind: Kind, one: dict[str, Any]) -> bool:
-    return kind.says in " ".join([*one["reasons"], one["stderr"]])
+def backwards(truth: float, one: Trial) -> bool:
+    """Whether it says so of the wrong one of the two."""
+    return differs(one) and (one["ratio"]["estimate"] < 1) != (truth < 1)
 
 
-def covers(truth: float, one: dict[str, Any]) -> bool:
+def covers(truth: float, one: Trial) -> bool:
     return bool(one["ratio"]["low"] <= truth <= one["ratio"]["high"])
 
 
-def found(truth: float, one: dict[str, Any]) -> bool:
-    """Whether a trial says that there is a difference, and in the right direction."""
-    return claimed(one) and (one["ratio"]["estimate"] < 1) == (truth < 1)
+def doubted(one: Trial) -> bool:
+    """Whether a gate was closed, and not the interval too wide."""
+    return not all(reason.startswith("the interval") for reason in one["reasons"])
 
 
-def rows_of(kind: Kind, trials: Sequence[dict[str, Any]]) -> list[tuple[str, int, int, bool]]:
-    """What is counted of a kind: what, how often, of how many, and whether the bar is kept."""
-    n = len(trials)
+def named(kind: Kind, one: Trial) -> bool:
+    return kind.says in " ".join([*one["reasons"], one["stderr"]])
 
-    def count(true: Callable[[dict[str, Any]], bool], of: Sequence[dict[str, Any]] = trials) -> int:
-        return sum(map(true, of))
 
-    if kind.truth is None:
-        says, verdicts = count(lambda t: named(kind, t)), count(lambda t: t["status"] == 0)
-        return [
-            (f"{kind.what}: named", says, n, says == n),
-            (f"{kind.what}: a verdict all the same", verdicts, n, verdicts == 0),
-        ]
-    truth, whole = kind.truth, [t for t in trials if t["ratio"]]
-    inside = count(lambda t: covers(truth, t), whole)
-    rows = [(f"{kind.what}: the interval holds × {truth:.3f}", inside, len(whole),
-             inside >= 0.93 * len(whole))]  # fmt: skip
-    if truth == 1:
-        wrong = count(claimed)
-        return [(f"{kind.what}: a difference is claimed", wrong, n, wrong <= 0.05 * n), *rows]
-    hits, wrong = (
-        count(lambda t: found(truth, t)),
-        count(lambda t: claimed(t) and not found(truth, t)),
-    )
-    rows.insert(0, (f"{kind.what}: found", hits, n, truth > 0.92 or hits >= 0.95 * n))
-    return [*rows, (f"{kind.what}: found the wrong way round", wrong, n, wrong == 0)]
+HEAD = (
+    "second server", "trials", "said to differ", "said to be alike", "no verdict",
+    "for the right reason", "interval holds the truth",
+)  # fmt: skip
+
+
+def table(trials: Mapping[str, Sequence[Trial]]) -> list[str]:
+    """The table in Markdown, a row for each kind of trial."""
+    rows = ["| " + " | ".join(HEAD) + " |", "| --- |" + " --: |" * (len(HEAD) - 1)]
+    for name, those in trials.items():
+        kind = KINDS[name]
+        alike = sum(one["verdict"] == "NOT REPRODUCED" for one in those)
+        said, undecided = sum(map(differs, those)), sum(one["status"] != 0 for one in those)
+        right = holds = "-"
+        if kind.truth is None:
+            right = str(sum(named(kind, one) for one in those))
+        else:
+            ratios = [one for one in those if one["ratio"]]
+            holds = f"{sum(covers(kind.truth, one) for one in ratios)} of {len(ratios)}"
+        cells = [kind.what, *map(str, (len(those), said, alike, undecided)), right, holds]
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def missed(trials: Mapping[str, Sequence[Trial]]) -> Iterator[str]:
+    """A sentence for each bar that is not kept.
+
+    Coverage is judged over all trials of which the truth is known, and the power to find a
+    difference over those in which no gate was closed.
+    """
+    inside: list[bool] = []
+    for name, those in trials.items():
+        kind, n = KINDS[name], len(those)
+        if kind.truth is None:
+            if (right := sum(named(kind, one) for one in those)) < n:
+                yield f"{kind.what}: named in {right} of {n}"
+            if verdicts := sum(one["status"] == 0 for one in those):
+                yield f"{kind.what}: a verdict all the same in {verdicts} of {n}"
+            continue
+        truth, clear = kind.truth, [one for one in those if not doubted(one)]
+        inside += [covers(truth, one) for one in those if one["ratio"]]
+        said = sum(map(differs, those))
+        if truth == 1 and said > 0.05 * n:
+            yield f"{kind.what}: said to differ in {said} of {n}"
+        if truth < 0.92 and sum(map(differs, clear)) < 0.95 * len(clear):
+            yield f"{kind.what}: found in {sum(map(differs, clear))} of {len(clear)}"
+        if truth != 1 and (wrong := sum(backwards(truth, one) for one in those)):
+            yield f"{kind.what}: the wrong way round in {wrong} of {n}"
+    if sum(inside) < 0.93 * len(inside):
+        yield f"the interval holds the truth in {sum(inside)} of {len(inside)}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="How far verdicts can be trusted.")
     add = parser.add_argument
-    add("--trials", type=int, metavar="N", help="of each kind (10 to 40)")
+    add("--trials", type=int, metavar="N", help="of each kind (6 to 40)")
     add(
         "--only",
         nargs="+",
@@ -314,25 +348,34 @@ def main() -> int:
         metavar="S",
         help="seconds of an arm in a round (0.5)",
     )
-    add("--full", action="store_true", help="15 rounds in three launches, not 6 in one")
+    add("--full", action="store_true", help="15 rounds in three launches, not 6")
     add("-o", "--output", type=Path, metavar="FILE", help="keep every trial, as JSON")
+    add("--of", type=Path, metavar="FILE", help="run nothing: the table of what -o kept")
     options = parser.parse_args()
+    trials = json.loads(options.of.read_text()) if options.of else made(options)
+    if options.output:
+        one_a_line = {name: list(map(json.dumps, those)) for name, those in trials.items()}
+        kinds = [f'"{name}": [\n' + ",\n".join(t) + "\n]" for name, t in one_a_line.items()]
+        options.output.write_text("{" + ",\n".join(kinds) + "}\n")
+    print("\n".join(table(trials)))
+    found = list(missed(trials))
+    for sentence in found:
+        print(f"evidence.py: missed: {sentence}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def made(options: argparse.Namespace) -> dict[str, list[Trial]]:
+    """Run all trials, the kinds in turn, so that the hour of the day is no cause."""
     numbers = {name: options.trials or KINDS[name].trials for name in options.only}
-    trials: dict[str, list[dict[str, Any]]] = {name: [] for name in numbers}
+    trials: dict[str, list[Trial]] = {name: [] for name in numbers}
     with tqdm(total=sum(numbers.values()), disable=None, leave=False) as bar:
-        for number in range(max(numbers.values())):  # kinds in turn, so that the hour is no cause
+        for number in range(max(numbers.values())):
             for name, many in numbers.items():
                 if number < many:
                     bar.set_description_str(KINDS[name].what)
                     trials[name].append(trial(KINDS[name], number + 1, options))
                     bar.update()
-    if options.output:
-        options.output.write_text(json.dumps(trials, indent=1) + "\n")
-    rows = [row for name in trials for row in rows_of(KINDS[name], trials[name])]
-    print("| trial: what was counted | times | of | |\n| --- | --: | --: | --- |")
-    for what, times, of, kept in rows:
-        print(f"| {what} | {times} | {of} | {'' if kept else 'missed'} |")
-    return 0 if all(kept for *_, kept in rows) else 1
+    return trials
 
 
 if __name__ == "__main__":

@@ -478,7 +478,7 @@ def test_the_evidence_can_be_had_again(kind: str, tmp_path: Path) -> None:
         [*command, "-o", tmp_path / "all.json"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "named | 1 | 1 |" in done.stdout
+    assert " | 1 | 0 | 0 | 1 | 1 | - |" in done.stdout
     (trial,) = json.loads((tmp_path / "all.json").read_text())[kind]
     assert trial["ratio"] is None
 

@@ -1,12 +1,14 @@
 """The rules of the house, for every file that is there: a new one cannot be forgotten."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import evidence
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -222,8 +224,12 @@ def test_the_tools_have_nothing_to_say(tool):
 
 
 def test_the_readme_shows_what_was_recorded():
-    """The table of claims, and the sample, are what summarize.py prints of results/."""
+    """The table of claims, the sample and the evidence are what is printed of results/."""
     readme = (ROOT / "README.md").read_text()
     assert not summarize.stale(ROOT / "README.md", summarize.claims_table(ROOT / "results"))
     recorded = summarize.read(ROOT / "results" / "03_blocking_sleep.json")
     assert f"```text\n{summarize.text_of(recorded)}\n```" in readme
+    trials = json.loads((ROOT / "results" / "evidence.json").read_text())
+    assert "\n".join(["", *evidence.table(trials), ""]) in readme
+    assert list(evidence.missed(trials)) == []
+    assert set(trials) == set(evidence.KINDS)

@@ -1268,12 +1268,36 @@ def claims(tmp_path) -> Path:
 
 
 def test_claims_are_in_order_a_row_each(claims):
-    header, _, *rows = claims_table(claims).split("\n")
+    table, _, versions = claims_table(claims).partition("\n\n")
+    header, _, *rows = table.split("\n")
     assert header.startswith("|  | claim | source | now | then | measured | cause | recorded |")
     assert rows[0].startswith("| [01](experiments/01_async.py) | ")
     assert rows[1].startswith("| [03](experiments/03_blocking_sleep.py) | ")
     assert "**NOT REPRODUCED** | REPRODUCED" in rows[0]
     assert len(rows) == 2
+    assert versions.startswith("Recorded with ")
+
+
+def test_a_claim_says_what_it_alone_was_made_with(claims):
+    """What all share stands once; a version of its own, in the row of the claim."""
+    other = results()["reproduced"]
+    other.environment = other.environment | {"python": "3.14.0"}
+    other.save(claims / "05_other.json")
+    table, _, versions = claims_table(claims).partition("\n\n")
+    rows = table.split("\n")
+    assert [row.count("Python") for row in rows] == [0] * (len(rows) - 1) + [1]
+    assert rows[-1].endswith(", Python 3.14.0 |")
+    assert "Python 3.14.0" not in versions
+
+
+def test_a_claim_leaves_the_reasons_of_a_doubt_to_its_record(claims):
+    doubtful = results()["reproduced"]
+    doubtful.cause = ["a / b is in doubt: b: close python"]
+    doubtful.then = "INCONCLUSIVE × 1.52 (1.45 to 1.59 at 96.5 %, 15 rounds) a: close python"
+    doubtful.save(claims / "05_other.json")
+    row = claims_table(claims).partition("\n\n")[0].split("\n")[-1]
+    assert "| INCONCLUSIVE × 1.52 (1.45 to 1.59 at 96.5 %, 15 rounds) |" in row
+    assert "| a / b is in doubt |" in row
 
 
 def test_a_claim_without_an_interval_has_a_row_too(claims):

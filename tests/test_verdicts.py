@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import evidence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -47,15 +48,20 @@ LAUNCHES = np.repeat([0, 1, 2], 5)
 NOISE = 0.02  # of the ratio in one round
 
 
-def ratios(random: np.random.Generator, truth: float, launch_noise: float) -> NDArray[np.float64]:
-    """The ratios of 15 rounds in 3 launches, shape (TRIALS, 15), whose median is `truth`."""
-    launched = random.normal(0, launch_noise, (TRIALS, 3))[:, LAUNCHES]
-    return truth * np.exp(launched + random.normal(0, NOISE, (TRIALS, 15)))
+def ratios(
+    random: np.random.Generator, truth: float, launch_noise: float, each: int = 5
+) -> NDArray[np.float64]:
+    """The ratios of so many rounds in each of 3 launches, shape (TRIALS, 3 * each), whose
+    median is `truth`.
+    """
+    launched = random.normal(0, launch_noise, (TRIALS, 3)).repeat(each, axis=1)
+    return truth * np.exp(launched + random.normal(0, NOISE, (TRIALS, 3 * each)))
 
 
-def intervals(truth: float, launch_noise: float) -> list[Interval]:
+def intervals(truth: float, launch_noise: float, each: int = 5) -> list[Interval]:
     random = np.random.default_rng(round(1000 * truth + 1e6 * launch_noise))
-    found = [over_launches(values, LAUNCHES) for values in ratios(random, truth, launch_noise)]
+    launched = np.arange(3).repeat(each)
+    found = [over_launches(v, launched) for v in ratios(random, truth, launch_noise, each)]
     assert None not in found
     return found
 
@@ -68,15 +74,17 @@ def share(found) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("each", [2, 5])
 @pytest.mark.parametrize("launch_noise", [0.0, 0.004, 0.01, 0.02, 0.04, 0.2])
-def test_the_interval_covers_the_truth_whatever_launches_differ_by(launch_noise):
-    assert share(i.low <= 1 <= i.high for i in intervals(1.0, launch_noise)) >= 0.93
+def test_the_interval_covers_the_truth_whatever_launches_differ_by(launch_noise, each):
+    assert share(i.low <= 1 <= i.high for i in intervals(1.0, launch_noise, each)) >= 0.93
 
 
-def test_over_the_rounds_alone_it_would_not():
+@pytest.mark.parametrize("each", [2, 5])
+def test_over_the_rounds_alone_it_would_not(each):
     """Or the widening would be for nothing."""
-    found = [median_interval(v) for v in ratios(np.random.default_rng(1), 1.0, 0.04)]
-    assert share(i.low <= 1 <= i.high for i in found) < 0.80
+    found = [median_interval(v) for v in ratios(np.random.default_rng(1), 1.0, 0.04, each)]
+    assert share(i.low <= 1 <= i.high for i in found) < 0.90
 
 
 def test_where_launches_are_alike_it_is_mostly_that_over_the_rounds():
@@ -288,7 +296,7 @@ def test_the_remedy_of_a_spread_is_a_duration(duration_s, spread, remedy):
 @pytest.mark.parametrize(
     ("count", "launches", "remedy"),
     [(6, 1, "use --full, or --rounds 15"), (15, 1, "use --rounds 30"),
-     (15, 3, "use --full --rounds 30")],
+     (15, 3, "use --full --rounds 30"), (6, 3, "use --full --rounds 30")],
 )  # fmt: skip
 def test_the_remedy_of_an_interval_too_wide(count, launches, remedy):
     fast = [300.0 * (1 + n * launches // count / 50) for n in range(count)]
@@ -458,7 +466,7 @@ def test_the_table_of_claims_has_all_ratios_of_a_claim(tmp_path):
     result.verdict, _, _ = decide(result, claim)
     explain(result, Cause("fast", "other", "> 5", "it is {ratio}", "not"))
     result.save(tmp_path / "03_x.json")
-    (row,) = claims_table(tmp_path).split("\n")[2:]
+    row = claims_table(tmp_path).split("\n")[2]
     measured = row.split(" | ")[5]
     assert measured.count("×") == 2
     assert "other / slow p99 × 0.2" in measured
@@ -474,3 +482,49 @@ def test_the_table_of_claims_says_what_was_seen(tmp_path):
 def test_launches_are_noted_with_their_rounds():
     launched = [0, 0, 1, 1, 2, 2]
     assert [r["launch"] for r in arm(rounds(SLOW), launched)["rounds"]] == launched
+
+
+# ---- The evidence --------------------------------------------------------------------
+
+
+def tried(
+    verdict: str = REPRODUCED, low: float = 0.9, high: float = 0.92, reason: str = ""
+) -> dict[str, object]:
+    """A trial as evidence.py keeps it."""
+    ratio = {"estimate": (low + high) / 2, "low": low, "high": high, "metric": "throughput"}
+    status, reasons = (3, [reason]) if reason else (0, [])
+    verdict = INCONCLUSIVE if reason else verdict
+    kept = {"status": status, "verdict": verdict, "reasons": reasons, "ratio": ratio}
+    return kept | {"stderr": "", "cause": [], "took_s": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "usual", "odd", "says"),
+    [
+        ("10", tried(), tried(NOT_REPRODUCED), "found in 18 of 20"),
+        ("10", tried(), tried(low=0.8, high=0.9), "holds the truth in 18 of 20"),
+        ("10", tried(), tried(low=1.1, high=1.2), "the wrong way round in 2 of 20"),
+        ("10", tried(), tried(reason="the interval decides neither way"), "found in 18 of 20"),
+        ("same", tried(NOT_REPRODUCED, 0.99, 1.01), tried(low=0.99, high=1.01), "differ in 2 of"),
+        ("500", tried(reason="5 failed (5 status): look at"), tried(), "named in 18 of 20"),
+        ("500", tried(reason="5 failed (5 status): look at"), tried(), "a verdict all the same"),
+    ],
+)
+def test_each_bar_of_the_evidence_can_be_missed(kind, usual, odd, says):
+    assert list(evidence.missed({kind: [usual] * 20})) == []
+    assert any(says in sentence for sentence in evidence.missed({kind: [usual] * 18 + [odd] * 2}))
+
+
+def test_a_closed_gate_is_no_want_of_power():
+    doubted = tried(reason="base, 3 of 6 rounds: close python")
+    assert list(evidence.missed({"10": [tried()] * 18 + [doubted] * 2})) == []
+
+
+def test_the_evidence_is_a_row_for_each_kind():
+    failing = tried(reason="5 failed (5 status): look at") | {"ratio": None}
+    head, _, *rows = evidence.table({"10": [tried()] * 3, "500": [failing]})
+    assert head.startswith("| second server | trials |")
+    assert rows == [
+        "| slowed by 10 % | 3 | 3 | 0 | 0 | - | 3 of 3 |",
+        "| answers 500 to 1 % | 1 | 0 | 0 | 1 | 1 | - |",
+    ]
