@@ -2519,12 +2519,19 @@ def _made_with(result: Result) -> dict[str, str]:
 
 
 def _measured(result: Result) -> str:
-    """What a verdict rests on: the answers, the ratios of the claim, or what was found."""
+    """What a verdict rests on: the answers, the ratios of the claim, what was found, or the
+    columns that its experiment added.
+    """
     if result.evidence:
         return "; ".join(f"{entry['arm']}: {entry['status']}" for entry in result.evidence)
     claimed = [r for r in result.ratios if r.get("claim")] or result.ratios[:1]
     ratios = [f"{r['over']} / {r['under']}{METRICS[r['metric']]} {Interval.of(r)}" for r in claimed]
-    return "; ".join(ratios) or " ".join(result.findings)
+    columns = [
+        f"{name}: {', '.join(f'{title} {value}' for title, value in arm['columns'].items())}"
+        for name, arm in result.arms.items()
+        if arm.get("columns")
+    ]
+    return "; ".join(ratios or result.findings or columns)
 
 
 def stale(readme: Path, table: str) -> bool:

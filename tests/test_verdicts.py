@@ -473,10 +473,13 @@ def test_the_table_of_claims_has_all_ratios_of_a_claim(tmp_path):
 
 
 def test_the_table_of_claims_says_what_was_seen(tmp_path):
-    a_result(claim="It hangs.", findings=["one hung"], verdict=REPRODUCED).save(
-        tmp_path / "15.json"
-    )
-    assert "| one hung |" in claims_table(tmp_path)
+    seen = {"findings": ["one hung", "two did not"]}, {"arms": {"a": arm(rounds([1.0]))}}
+    seen[1]["arms"]["a"]["columns"] = {"all in": "1.2 s", "threads": "3"}
+    for name, what in zip(("15", "16"), seen, strict=True):
+        result = a_result(claim="It hangs.", verdict=REPRODUCED, **what)
+        result.save(tmp_path / f"{name}.json")
+    assert "| one hung; two did not |" in claims_table(tmp_path)
+    assert "| a: all in 1.2 s, threads 3 |" in claims_table(tmp_path)
 
 
 def test_launches_are_noted_with_their_rounds():
