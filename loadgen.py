@@ -325,7 +325,8 @@ class Samples:
 
 
 # ---- The engine: who sends what when -------------------------------------------------
-Watch = Callable[["Engine", float], None]  # is told the seconds since the window began
+Tick = Callable[["Engine", float], None]  # is told the seconds since the window began
+Watch = Callable[["Engine | None", float], None]  # of several processes there is no one engine
 Checkpoint = Callable[[Run], None]
 
 
@@ -561,13 +562,13 @@ class Engine:
             self.samples.file.close()
 
     async def phase(
-        self, requests: int | None, duration_s: float, watch: Watch, opening_s: float = 0.0
+        self, requests: int | None, duration_s: float, tick: Tick, opening_s: float = 0.0
     ) -> None:
         """Load until `requests` are sent or `duration_s` has passed, and all are settled.
 
         The connections are opened one after the other over `opening_s`: where many come at
-        once, one worker of a server has accepted them all before another wakes. `watch` is
-        called at each tick. What is not settled when the user interrupts stays unfinished.
+        once, one worker of a server has accepted them all before another wakes. `tick` is
+        called ten times a second. What is not settled when the user interrupts stays unfinished.
         """
         self.begin(requests or math.inf, duration_s)
         self.launch(duration_s, opening_s)
@@ -586,7 +587,7 @@ class Engine:
                 self.tally.end_second(elapsed_s)
             elif not self.load.rate:  # in an open loop it would hold up what is due
                 self.fold()
-            watch(self, elapsed_s)
+            tick(self, elapsed_s)
         self.ended_ns = perf_counter_ns()
         self.cpu_s, self.queued_s = self.cpu_s + process_time(), self.queued_s + queued_s()
         self.end_load()
@@ -1264,16 +1265,17 @@ def allow_files(connections: int) -> None:
 def run(load: Load, watch: Watch = lambda *_: None, checkpoint: Checkpoint | None = None) -> Run:
     """Load one URL and return what came of it.
 
-    `watch(engine, elapsed_s)` is called ten times a second, `checkpoint(run)` every few
-    seconds with what has come by then. SIGINT and SIGTERM end the load; the Run is then
-    `interrupted`. Raises CannotRun when the first connection fails.
+    `watch(engine, elapsed_s)` is called ten times a second, with None for the engine where there
+    are several processes, and `checkpoint(run)` every few seconds with what has come by then.
+    SIGINT and SIGTERM end the load; the Run is then `interrupted`. Raises CannotRun when the
+    first connection fails.
     """
     if load.pid is not None and (load.pid < 1 or not psutil.pid_exists(load.pid)):
         raise CannotRun(f"there is no process {load.pid} to account for: look for it with ps")
     allow_files(load.connections)
     with signals_restored():
         if load.processes > 1:
-            return _run_shared(load, checkpoint)
+            return _run_shared(load, watch, checkpoint)
         if load.client == "wire":  # it makes no cycles for the collector to find
             gc.collect()
             gc.disable()
@@ -1329,7 +1331,7 @@ def shares(load: Load) -> list[Load]:
     ]
 
 
-def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
+def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
     """Load from several processes at once, and add up what they saw."""
     command = [sys.executable, "-c", SHARE, str(Path(__file__).resolve().parent)]
     with ExitStack() as stack:
@@ -1372,6 +1374,7 @@ def _run_shared(load: Load, checkpoint: Checkpoint | None) -> Run:
             if checkpoint and elapsed_s > saved_s + CHECKPOINT_S and all(latest):
                 saved_s = elapsed_s
                 checkpoint(_together(load, latest, before, server))
+            watch(None, elapsed_s)
         if stopped and not all(latest):
             raise KeyboardInterrupt
         return _together(load, latest, before, server)
@@ -1671,9 +1674,11 @@ class Progress:
             self.said_s = time.monotonic()
             print(self.text, file=sys.stderr, flush=True)
 
-    def watch(self, engine: Engine, elapsed_s: float) -> None:
+    def watch(self, engine: Engine | None, elapsed_s: float) -> None:
         """Elapsed, requests/s, p50, p99 and errors of a run so far."""
-        if self.is_due:
+        if engine is None:
+            self.still()
+        elif self.is_due:
             total = engine.tally.total
             p50, p99 = map(total.histograms["latency_s"].percentile_s, (50, 99))
             self.say(
@@ -1740,8 +1745,7 @@ def _measure(
 
             record = find_max(load, objectives, tell)
         else:
-            unseen_s = load.duration_s or 0.0 if load.processes > 1 else 0.0
-            progress.say(f"loading {load.public_url}", takes_s=unseen_s)
+            progress.say(f"loading {load.public_url}")
             checkpoint = options.output.write if options.output.path else None
             record = run(load, progress.watch, checkpoint)
     if objectives:

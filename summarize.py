@@ -405,7 +405,9 @@ class Result(Record):
     @classmethod
     def from_json(cls, data: Json) -> Result:
         result = super().from_json(data)
-        for arm in result.arms.values():
+        for name, arm in result.arms.items():
+            if not arm["rounds"]:
+                raise Unreadable(f"not a whole record: no rounds of {name}")
             arm["run"] = Run.from_json(arm["run"])
         return result
 

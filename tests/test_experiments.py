@@ -240,6 +240,14 @@ def test_list_and_usage(folder: Path) -> None:
         assert err.count("\n") == 1
 
 
+def test_serve_says_when_its_port_is_taken(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, out, err = run(folder, "--serve", "slow", "--port", port)
+    assert (status, out) == (1, "")
+    assert err == f"99_slow.py: port {port}: Address already in use: choose another with --port\n"
+
+
 def test_serve_runs_one_arm_in_the_foreground(folder: Path) -> None:
     process = start(folder, "--serve", "slow", "--port", "18761")
     assert process.stdout
@@ -327,7 +335,7 @@ def more(folder: Path) -> Path:
 @pytest.mark.slow
 def test_what_is_seen_beside_the_rounds_is_kept_and_shown(more: Path) -> None:
     status, out, err = run(more, "--full", "--then", "--save")
-    assert (status, err) == (0, "recorded in 99_slow.json\n")
+    assert (status, err.splitlines()[-1]) == (0, "recorded in 99_slow.json"), err
     recorded = json.loads((more / "99_slow.json").read_text())
     arms = recorded["arms"]
     assert recorded["verdict"] == "REPRODUCED"
@@ -370,7 +378,7 @@ def test_an_arm_against_itself(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_arm_against_itself_is_of_an_arm_and_not_recorded(folder: Path) -> None:
     for options, said in (
-        (["--aa", "nobody"], "there are fast, slow"),
+        (["--aa", "nobody"], "99_slow.py: --aa 'nobody': the arms are fast, slow"),
         (["--aa", "--save"], "--save"),
     ):
         status, out, err = run(folder, *options)

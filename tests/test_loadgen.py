@@ -1093,3 +1093,38 @@ def test_a_record_keeps_no_secret(words: list[str]) -> None:
     assert b"authorization: " in server.requests[0].lower()
     assert "hush" not in done.stdout
     assert json.loads(done.stdout)["environment"]["command"].startswith("python loadgen.py -n 3")
+
+
+# ---- What goes on --------------------------------------------------------------------
+
+
+def test_where_there_is_no_terminal_a_line_comes_each_three_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(loadgen.time, "monotonic", lambda: now_s)
+    with loadgen.Progress(total=9) as progress:
+        for now_s in np.arange(0, 7, 0.5):
+            progress.say(f"at {now_s:g} s", steps=1)
+        now_s = 10.0
+        progress.still()
+        progress.say("what may take long", takes_s=60)
+    assert capsys.readouterr().err.splitlines() == [
+        "at 3 s", "at 6 s", "at 6.5 s", "what may take long",
+    ]  # fmt: skip
+
+
+def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with loadgen.Progress(quiet=True) as progress:
+        progress.say("what may take long", takes_s=60)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_load_of_four_seconds_says_so_once(processes: int) -> None:
+    with Server() as server:
+        done = cli("-z", "4s", "-c", 2, "--processes", processes, server.url)
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
+    assert ("requests/s" if processes == 1 else f"loading {server.url}") in done.stderr
