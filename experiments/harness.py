@@ -451,13 +451,14 @@ class Experiment:
             environment=loadgen.environment(sorted(self.packages)),
         )
         if options.serve is not None and options.serve not in self.everything:
-            parser.error(f"--serve {options.serve!r}: the arms are {', '.join(self.everything)}")
+            known = ", ".join(map(repr, self.everything))
+            parser.error(f"--serve {options.serve!r}: the arms are {known}")
         if options.aa is not None:
             if options.save:
                 parser.error("--aa is of no claim: leave out --save")
             name = options.aa or next(iter(self.arms), "")
             if name not in self.arms:
-                known = ", ".join(self.arms) or "none: it loads nothing"
+                known = ", ".join(map(repr, self.arms)) or "none: it loads nothing"
                 parser.error(f"--aa {name!r}: the arms are {known}")
             self.against_itself(name)
 

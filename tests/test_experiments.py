@@ -378,7 +378,7 @@ def test_an_arm_against_itself(folder: Path) -> None:
 @pytest.mark.slow
 def test_an_arm_against_itself_is_of_an_arm_and_not_recorded(folder: Path) -> None:
     for options, said in (
-        (["--aa", "nobody"], "99_slow.py: --aa 'nobody': the arms are fast, slow"),
+        (["--aa", "nobody"], "99_slow.py: --aa 'nobody': the arms are 'fast', 'slow'"),
         (["--aa", "--save"], "--save"),
     ):
         status, out, err = run(folder, *options)
