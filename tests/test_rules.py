@@ -229,6 +229,8 @@ def test_the_readme_shows_what_was_recorded():
     assert not summarize.stale(ROOT / "README.md", summarize.claims_table(ROOT / "results"))
     recorded = summarize.read(ROOT / "results" / "03_blocking_sleep.json")
     assert f"```text\n{summarize.text_of(recorded)}\n```" in readme
+    arms = summarize.read(ROOT / "results" / "22_load_generators.json").arms.values()
+    assert f"| {' | '.join(arm['columns']['client µs'] + ' µs' for arm in arms)} |" in readme
     trials = json.loads((ROOT / "results" / "evidence.json").read_text())
     assert "\n".join(["", *evidence.table(trials), ""]) in readme
     assert list(evidence.missed(trials)) == []
