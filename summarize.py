@@ -27,6 +27,7 @@ import json
 import math
 import os
 import re
+import statistics
 import sys
 import textwrap
 from collections import Counter
@@ -357,7 +358,7 @@ def merge(runs: Sequence[Run]) -> Run:
         environment=first.environment | {"steal": max(r.environment["steal"] for r in runs)},
         interrupted=any(run.interrupted for run in runs),
         quoted_s={
-            key: None if None in values else float(np.median(values))
+            key: None if None in values else statistics.median(values)
             for key in first.quoted_s
             for values in [[run.quoted_s[key] for run in runs]]
         },
@@ -1158,7 +1159,7 @@ def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> 
         k, coverage = candidate, 1 - outside
     if not k:
         return None
-    return Interval(float(np.median(ordered)), ordered[k - 1], ordered[n - k], coverage, n)
+    return Interval(statistics.median(ordered), ordered[k - 1], ordered[n - k], coverage, n)
 
 
 STUDENT_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, from 1 df
@@ -1675,7 +1676,7 @@ def three_digits(value: float) -> str:
     if value == 0:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value)))
-    rounded = round(value, digits)
+    rounded = round(float(value), digits)  # a float of numpy rounds in its own way
     if rounded and 2 - math.floor(math.log10(abs(rounded))) < digits:  # 9.999 became 10
         digits -= 1
     return f"{rounded:.{max(digits, 0)}f}"
@@ -2071,7 +2072,7 @@ def arm_table(arms: Mapping[str, Json]) -> Table:
     summaries = [run.latency_s for run in runs.values()]
     columns = [["arm", *runs], ["requests/s"], ["p50"], ["p99"], ["failed"]]
     columns[1] += [
-        three_digits(np.median([r["throughput"] for r in a["rounds"]])) for a in arms.values()
+        three_digits(statistics.median(r["throughput"] for r in a["rounds"])) for a in arms.values()
     ]
     scale, unit = unit_of(summary[key] for summary in summaries for key in ("p50", "p99"))
     for column in columns[2:4]:

@@ -22,6 +22,7 @@ import shlex
 import shutil
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -36,7 +37,6 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import psutil
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # the repository's root
@@ -596,7 +596,7 @@ class Experiment:
                         self.note(about[name], started[name])
                     if launch == self.launches - 1:
                         for name, load in loads.items() if self.shares else ():
-                            rate = float(np.median([run.throughput for run in runs[name]]))
+                            rate = statistics.median(run.throughput for run in runs[name])
                             progress.say(f"open loops: {name}")
                             about[name]["curve"] = self.curve(put, load, rate)
         stay_on(CORES)

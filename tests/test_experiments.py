@@ -230,16 +230,23 @@ def test_a_command_that_is_not_installed_is_named(folder: Path) -> None:
     assert "no no-such-server here: pip install" in err
 
 
-def test_list_and_usage(folder: Path) -> None:
+def test_list(folder: Path) -> None:
     status, out, _ = run(folder, "--list")
     assert status == 0
     assert "fast\n    $ python server.py {port}\n    /fast" in out
-    for options in (["--rounds", "x"], ["--nonsense"], ["--serve", "nobody"], ["--plot", "x.gif"]):
-        status, out, err = run(folder, *options)
-        assert (status, out) == (2, "")
-        assert err.count("\n") == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options", ["--rounds x", "--nonsense", "--serve nobody", "--plot x.gif"], ids=str
+)
+def test_wrong_options_are_one_line(folder: Path, options: str) -> None:
+    status, out, err = run(folder, *options.split())
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_serve_says_when_its_port_is_taken(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -248,6 +255,7 @@ def test_serve_says_when_its_port_is_taken(folder: Path) -> None:
     assert err == f"99_slow.py: port {port}: Address already in use: choose another with --port\n"
 
 
+@pytest.mark.slow
 def test_serve_runs_one_arm_in_the_foreground(folder: Path) -> None:
     process = start(folder, "--serve", "slow", "--port", "18761")
     assert process.stdout

@@ -781,6 +781,7 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "missing/run.json"], ids=["a folder", "in no folder"])
 def test_an_output_that_cannot_be_written_is_told_before_the_load(
     name: str, tmp_path: Path
@@ -791,6 +792,7 @@ def test_an_output_that_cannot_be_written_is_told_before_the_load(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_output_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     """Like /dev/null, which a test that may run as root had better not try."""
     fifo = tmp_path / "fifo"
@@ -802,6 +804,7 @@ def test_an_output_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     assert fifo.is_fifo()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_not_there_cannot_be_accounted_for() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
@@ -839,6 +842,7 @@ def test_what_cannot_be_measured_is_one_line_and_status_1(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_more_connections_than_files_is_one_line() -> None:
     assert "ulimit -n" in fails(1, "-c", "1000M", URL)
 
@@ -895,6 +899,7 @@ def test_no_line_is_longer_than_79(options: list[str]) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 79
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing(tmp_path: Path) -> None:
     with Server() as server:
         done = cli("-n", 23, "--quiet", "-o", tmp_path / "run.json", server.url)
@@ -1000,6 +1005,7 @@ def test_an_interrupt_in_the_warm_up_has_measured_nothing(client: str, tmp_path:
     assert not path.exists() or summarize.read(path).ok == 0
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_a_comparison() -> None:
     with Server(delayed(0.01)) as server:
         arguments = ["-z", "5s", f"{server.url}/", f"{server.url}/b"]

@@ -353,6 +353,7 @@ def test_a_client_that_stands_still_is_send_lag_and_no_service_time(client: str)
 # ---- Queues and connections ----------------------------------------------------------
 
 
+@pytest.mark.slow
 @both
 def test_past_all_connections_requests_queue_and_none_is_left_out(client: str) -> None:
     """Two connections at 50 ms can do 40/s, and are asked for 200/s."""

@@ -502,6 +502,7 @@ def said_of(ours, theirs) -> str:
     return words(add_ratio(a_result(arms=arms), "ours", "theirs"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [6, 15])
 def test_equal_arms_are_seldom_told_apart(count):
     random, trials = np.random.default_rng(count), 3000
@@ -1373,6 +1374,7 @@ def test_cli_runs_and_a_result(saved):
     assert cli(saved[0], saved[2], saved[1]).stdout == expected
 
 
+@pytest.mark.slow
 def test_cli_reads_standard_input(saved):
     piped, first = saved[0].read_text(), report(runs()[0]) + "\n"
     assert cli(stdin=piped).stdout == first

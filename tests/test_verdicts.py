@@ -125,12 +125,14 @@ def test_too_few_rounds_have_no_interval_over_launches():
 # ---- How often it is right -----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launch_noise", [0.0, 0.01, 0.04])
 def test_a_difference_that_is_none_is_seldom_claimed(launch_noise):
     said = [words(i) for i in intervals(1.0, launch_noise)]
     assert share(word in ("faster", "slower") for word in said) <= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("slowed", "launch_noise", "found"),
     [(0.03, 0.0, 0.75), (0.05, 0.0, 0.95), (0.10, 0.0, 0.99), (0.20, 0.0, 0.999),
@@ -145,6 +147,7 @@ def test_a_server_that_is_slower_is_found(slowed, launch_noise, found):
     assert share(i.low <= truth <= i.high for i in got) >= 0.93
 
 
+@pytest.mark.slow
 def test_an_arm_against_itself_is_seldom_different_and_mostly_the_same():
     verdict = Ratio("a", "b", "holds 1 inside 0.95 to 1.05", "> 1 or < 1").verdict
     found = [verdict(i) for i in intervals(1.0, 0.0)]
