@@ -1201,7 +1201,7 @@ def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: fl
     ))  # fmt: skip
 
 
-async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
+async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: list[int]) -> Run:
     loop, asked_ns = asyncio.get_running_loop(), perf_counter_ns()
     engine = OpenLoop(load) if load.rate else Engine(load)
     dns_s = None
@@ -1216,8 +1216,14 @@ async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
         lambda _, context: engine.stop(context.get("exception") or RuntimeError(context["message"]))
     )
     if threading.current_thread() is threading.main_thread():
+
+        def interrupt(number: int, _: object) -> None:
+            signals.append(number)
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(engine.stop)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, engine.stop)
+            signal.signal(number, interrupt)
     async with _session(load, engine.tls) as session:
         engine.clients = [
             Wire(engine) if load.client == "wire" else Session(engine, session)
@@ -1273,17 +1279,26 @@ def run(load: Load, watch: Watch = lambda *_: None, checkpoint: Checkpoint | Non
     if load.pid is not None and (load.pid < 1 or not psutil.pid_exists(load.pid)):
         raise CannotRun(f"there is no process {load.pid} to account for: look for it with ps")
     allow_files(load.connections)
+    signals: list[int] = []  # those that came, be it after the last turn of the loop
     with signals_restored():
         if load.processes > 1:
-            return _run_shared(load, watch, checkpoint)
-        if load.client == "wire":  # it makes no cycles for the collector to find
-            gc.collect()
-            gc.disable()
-        try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_run(load, watch, checkpoint))
-        finally:
-            gc.enable()
+            record = _run_shared(load, watch, checkpoint, signals)
+        else:
+            record = _run_alone(load, watch, checkpoint, signals)
+    record.interrupted = record.interrupted or bool(signals)
+    return record
+
+
+def _run_alone(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: list[int]) -> Run:
+    """Load from this process."""
+    if load.client == "wire":  # it makes no cycles for the collector to find
+        gc.collect()
+        gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(load, watch, checkpoint, signals))
+    finally:
+        gc.enable()
 
 
 @contextmanager
@@ -1331,16 +1346,14 @@ def shares(load: Load) -> list[Load]:
     ]
 
 
-def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
+def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: list[int]) -> Run:
     """Load from several processes at once, and add up what they saw."""
     command = [sys.executable, "-c", SHARE, str(Path(__file__).resolve().parent)]
     with ExitStack() as stack:
         children: list[subprocess.Popen[bytes]] = []
-        stopped = False
 
-        def stop(*_: object) -> None:
-            nonlocal stopped
-            stopped = True
+        def stop(number: int, _: object) -> None:
+            signals.append(number)
             for child in children:
                 child.terminate()  # which says nothing, not even before it can listen
 
@@ -1352,8 +1365,8 @@ def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
             )
             children.append(stack.enter_context(child))
-        if stopped:  # before all of them were there
-            stop()
+        if signals:  # before all of them were there
+            stop(signals[0], None)
         said = [cast(IO[bytes], child.stdout) for child in children]
         latest: list[Json] = [json.loads(lines.readline() or b"{}") for lines in said]
 
@@ -1375,7 +1388,7 @@ def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None) -> Run:
                 saved_s = elapsed_s
                 checkpoint(_together(load, latest, before, server))
             watch(None, elapsed_s)
-        if stopped and not all(latest):
+        if signals and not all(latest):
             raise KeyboardInterrupt
         return _together(load, latest, before, server)
 
@@ -1413,11 +1426,14 @@ def run_rounds(
     """
     runs: dict[str, list[Run]] = {name: [] for name in loads}
     for number in range(1, rounds + 1):
-        for name in order.sample(list(loads), len(loads)):
-            watch(name, number)
-            runs[name].append(put(loads[name]))
-            if runs[name][-1].interrupted:
-                raise Interrupted({name: done[: number - 1] for name, done in runs.items()})
+        try:
+            for name in order.sample(list(loads), len(loads)):
+                watch(name, number)
+                runs[name].append(put(loads[name]))
+                if runs[name][-1].interrupted:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise Interrupted({name: done[: number - 1] for name, done in runs.items()}) from None
     return runs
 
 

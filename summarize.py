@@ -1383,7 +1383,8 @@ def decide(
             verdicts.append(ratio.verdict(interval))
             result.ratios[-1]["claim"] = not era
     reasons = list(dict.fromkeys(reasons))
-    if len(verdicts) < len(ratios) and not reasons:
+    few = median_interval([1.0] * result.load["rounds"]) is None
+    if few or (len(verdicts) < len(ratios) and not reasons):
         reasons.append("too few rounds for an interval: use --rounds 6 or more")
     elif INCONCLUSIVE in verdicts and NOT_REPRODUCED not in verdicts:
         reasons.append(f"the interval decides neither way: {_narrower(result, intervals)}")

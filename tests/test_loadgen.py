@@ -995,6 +995,47 @@ def test_an_interrupt_ends_with_what_was_measured(
 
 
 @both
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("at", ["the record is made", "the loop is closed"])
+def test_an_interrupt_after_the_last_answer_is_not_lost(
+    client: str, at: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would end nothing where one load follows the other."""
+    where, name = {
+        "the record is made": (loadgen, "_record"),
+        "the loop is closed": (loadgen.gc, "enable"),
+    }[at]
+    does = getattr(where, name)
+
+    def interrupted_at(*arguments: object) -> object:
+        os.kill(os.getpid(), number)
+        return does(*arguments)
+
+    monkeypatch.setattr(where, name, interrupted_at)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Server() as server:
+        load = Load(url=server.url, requests=5, client=client)
+        record = run(load)
+        with pytest.raises(loadgen.Interrupted) as ended:
+            loadgen.run_rounds({"a": load, "b": load}, random.Random(1), 2)
+    assert (record.ok, record.interrupted) == (5, True)
+    assert ended.value.args == ({"a": [], "b": []},)
+    assert len(server.requests) == 10
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+def test_an_interrupt_between_rounds_keeps_those_that_are_whole() -> None:
+    def watch(name: str, number: int) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with Server() as server, pytest.raises(loadgen.Interrupted) as ended:
+        loads = {"a": Load(url=server.url, requests=5)}
+        loadgen.run_rounds(loads, random.Random(1), 3, watch)
+    assert [run.ok for run in ended.value.args[0]["a"]] == [5]
+
+
+@both
 @pytest.mark.slow
 def test_an_interrupt_in_the_warm_up_has_measured_nothing(client: str, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
