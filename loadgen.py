@@ -1201,8 +1201,12 @@ def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: fl
     ))  # fmt: skip
 
 
-async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: list[int]) -> Run:
+async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: Signals) -> Run:
     loop, asked_ns = asyncio.get_running_loop(), perf_counter_ns()
+    cancel = cast("asyncio.Task[Run]", asyncio.current_task()).cancel
+    signals.then = partial(loop.call_soon_threadsafe, cancel)
+    if signals.came:
+        raise KeyboardInterrupt
     engine = OpenLoop(load) if load.rate else Engine(load)
     dns_s = None
     if not load.unix_socket:
@@ -1215,15 +1219,7 @@ async def _run(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals:
     loop.set_exception_handler(
         lambda _, context: engine.stop(context.get("exception") or RuntimeError(context["message"]))
     )
-    if threading.current_thread() is threading.main_thread():
-
-        def interrupt(number: int, _: object) -> None:
-            signals.append(number)
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(engine.stop)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interrupt)
+    signals.then = partial(loop.call_soon_threadsafe, engine.stop)
     async with _session(load, engine.tls) as session:
         engine.clients = [
             Wire(engine) if load.client == "wire" else Session(engine, session)
@@ -1279,17 +1275,14 @@ def run(load: Load, watch: Watch = lambda *_: None, checkpoint: Checkpoint | Non
     if load.pid is not None and (load.pid < 1 or not psutil.pid_exists(load.pid)):
         raise CannotRun(f"there is no process {load.pid} to account for: look for it with ps")
     allow_files(load.connections)
-    signals: list[int] = []  # those that came, be it after the last turn of the loop
-    with signals_restored():
-        if load.processes > 1:
-            record = _run_shared(load, watch, checkpoint, signals)
-        else:
-            record = _run_alone(load, watch, checkpoint, signals)
-    record.interrupted = record.interrupted or bool(signals)
+    run_it = _run_shared if load.processes > 1 else _run_alone
+    with noted_signals() as signals:
+        record = run_it(load, watch, checkpoint, signals)
+    record.interrupted = record.interrupted or signals.came
     return record
 
 
-def _run_alone(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: list[int]) -> Run:
+def _run_alone(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: Signals) -> Run:
     """Load from this process."""
     if load.client == "wire":  # it makes no cycles for the collector to find
         gc.collect()
@@ -1297,21 +1290,39 @@ def _run_alone(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(load, watch, checkpoint, signals))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
     finally:
         gc.enable()
 
 
+class Signals:
+    """SIGINT and SIGTERM while a load runs: noted, because what a handler raises is lost where
+    it interrupts a callback of the garbage collector, and acted on.
+    """
+
+    came = False
+
+    def __init__(self) -> None:
+        self.then: Callable[[], object] = lambda: None  # what ends the load
+
+    def __call__(self, *_: object) -> None:
+        self.came = True
+        with suppress(RuntimeError):  # its loop is closed
+            self.then()
+
+
 @contextmanager
-def signals_restored() -> Iterator[None]:
-    """Leave the handlers of SIGINT and SIGTERM as they were."""
-    numbers = signal.SIGINT, signal.SIGTERM
-    handlers = {number: signal.getsignal(number) for number in numbers}
+def noted_signals() -> Iterator[Signals]:
+    """Note SIGINT and SIGTERM, and leave their handlers as they were."""
+    signals, handlers = Signals(), {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {n: signal.signal(n, signals) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 # A process of several: it says that it is ready, is sent its Load, and answers with records.
@@ -1346,27 +1357,24 @@ def shares(load: Load) -> list[Load]:
     ]
 
 
-def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: list[int]) -> Run:
+def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals: Signals) -> Run:
     """Load from several processes at once, and add up what they saw."""
     command = [sys.executable, "-c", SHARE, str(Path(__file__).resolve().parent)]
     with ExitStack() as stack:
         children: list[subprocess.Popen[bytes]] = []
 
-        def stop(number: int, _: object) -> None:
-            signals.append(number)
+        def stop() -> None:
             for child in children:
                 child.terminate()  # which says nothing, not even before it can listen
 
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, stop)
-            signal.signal(signal.SIGTERM, stop)
+        signals.then = stop
         for _ in range(load.processes):
             child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
             )
             children.append(stack.enter_context(child))
-        if signals:  # before all of them were there
-            stop(signals[0], None)
+        if signals.came:  # before all of them were there
+            stop()
         said = [cast(IO[bytes], child.stdout) for child in children]
         latest: list[Json] = [json.loads(lines.readline() or b"{}") for lines in said]
 
@@ -1388,7 +1396,7 @@ def _run_shared(load: Load, watch: Watch, checkpoint: Checkpoint | None, signals
                 saved_s = elapsed_s
                 checkpoint(_together(load, latest, before, server))
             watch(None, elapsed_s)
-        if signals and not all(latest):
+        if signals.came and not all(latest):
             raise KeyboardInterrupt
         return _together(load, latest, before, server)
 

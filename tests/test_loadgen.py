@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import gc
 import json
 import os
 import pty
@@ -18,6 +19,7 @@ import sys
 import termios
 import threading
 import tracemalloc
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
@@ -1022,6 +1024,37 @@ def test_an_interrupt_after_the_last_answer_is_not_lost(
     assert ended.value.args == ({"a": [], "b": []},)
     assert len(server.requests) == 10
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+
+@both
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_before_the_first_request_sends_none(
+    client: str, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted_at(load: Load) -> object:
+        os.kill(os.getpid(), number)
+        return does(load)
+
+    does = loadgen.Engine
+    monkeypatch.setattr(loadgen, "Engine", interrupted_at)
+    with Server() as server, pytest.raises(KeyboardInterrupt):
+        run(Load(url=server.url, requests=5, client=client))
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_in_the_garbage_collector_is_not_lost(number: signal.Signals) -> None:
+    """Nothing that a handler raises gets out of there."""
+    with Server() as server:
+        gc.disable()  # until the run collects
+        ring: list[object] = [set[int]()]
+        ring.append(ring)
+        weakref.finalize(ring[0], os.kill, os.getpid(), number)
+        del ring
+        with pytest.raises(KeyboardInterrupt):
+            run(Load(url=server.url, requests=5))
+    assert gc.isenabled()
+    assert server.requests == []
 
 
 def test_an_interrupt_between_rounds_keeps_those_that_are_whole() -> None:
