@@ -237,9 +237,7 @@ def test_list(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "options", ["--rounds x", "--nonsense", "--serve nobody", "--plot x.gif"], ids=str
-)
+@pytest.mark.parametrize("options", ["--rounds x", "--nonsense", "--serve nobody", "--plot x.gif"])
 def test_wrong_options_are_one_line(folder: Path, options: str) -> None:
     status, out, err = run(folder, *options.split())
     assert (status, out) == (2, "")

@@ -1009,7 +1009,7 @@ def test_an_interrupt_after_the_last_answer_is_not_lost(
     """Or it would end nothing where one load follows the other."""
     where, name = {
         "the record is made": (loadgen, "_record"),
-        "the loop is closed": (loadgen.gc, "enable"),
+        "the loop is closed": (gc, "enable"),
     }[at]
     does = getattr(where, name)
 
