@@ -197,6 +197,7 @@ def test_a_load_beside_that_fails_ends_the_experiment(folder: Path) -> None:
     assert processes_in(folder) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_is_named_with_its_last_lines(folder: Path) -> None:
     write(folder, command="python -c print(NO_SUCH_APP) {port}")
     status, out, err = run(folder, "--quick")
@@ -223,6 +224,7 @@ def test_a_wrong_answer_stops_it_before_any_timing(folder: Path) -> None:
     assert processes_in(folder) == []
 
 
+@pytest.mark.slow
 def test_a_command_that_is_not_installed_is_named(folder: Path) -> None:
     write(folder, command="no-such-server --port {port}")
     status, _, err = run(folder)
@@ -230,6 +232,7 @@ def test_a_command_that_is_not_installed_is_named(folder: Path) -> None:
     assert "no no-such-server here: pip install" in err
 
 
+@pytest.mark.slow
 def test_list(folder: Path) -> None:
     status, out, _ = run(folder, "--list")
     assert status == 0

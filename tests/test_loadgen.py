@@ -224,6 +224,7 @@ def test_what_follows_an_answer_is_no_answer_to_the_next_request(client: str, pa
     assert result.ok == len(server.requests) == server.connections == 13
 
 
+@pytest.mark.slow
 @both
 def test_alternating_answers_are_each_counted_as_what_they_are(client: str) -> None:
     """Also those that `wire` recognises as the same as the one before."""
@@ -868,6 +869,7 @@ def test_the_record_on_standard_output(client: str) -> None:
     assert data["throughput"] == data["ok"] / data["elapsed_s"]
 
 
+@pytest.mark.slow
 def test_the_server_process_is_accounted_for() -> None:
     with Server() as server:
         done = cli("-n", 23, "--pid", os.getpid(), "-o", "-", server.url)

@@ -1360,6 +1360,7 @@ def test_cli_one_file_is_a_report(saved):
     assert done.stdout == report(runs()[0]) + "\n"
 
 
+@pytest.mark.slow
 def test_cli_markdown(saved):
     assert cli("--markdown", saved[0]).stdout == report(runs()[0], markdown=True) + "\n"
     assert cli(*saved[:2], "--markdown").stdout == compare(runs(), markdown=True) + "\n"
@@ -1421,6 +1422,7 @@ def test_cli_without_a_reader(saved):
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_cli_claims(claims):
     done = cli("--claims", claims)
     assert (done.returncode, done.stdout) == (0, claims_table(claims) + "\n")

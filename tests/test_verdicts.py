@@ -392,6 +392,7 @@ def test_changes_keep_to_the_width(markdown):
     assert [line for line in lines if len(line) > 79 and not line.startswith("###")] == []
 
 
+@pytest.mark.slow
 def test_cli_compares_two_results_of_one_experiment(tmp_path):
     paths = [tmp_path / name for name in ("old.json", "new.json")]
     pair = recorded(6), recorded(1.5)
