@@ -301,10 +301,10 @@ def deaf(answered: int = 0) -> Iterator[int]:
         def serve() -> None:
             for left in range(answered, 0, -1):
                 connection, _ = listener.accept()
+                if left == 1:  # at once, or the next one takes the last place meanwhile
+                    fill()
                 with connection:
                     connection.recv(10_000)
-                    if left == 1:
-                        fill()
                     connection.sendall(answer(Connection="close"))
 
         thread = threading.Thread(target=serve, daemon=True)

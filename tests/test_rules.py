@@ -6,9 +6,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import namedtuple
 from pathlib import Path
 
+import conftest
 import evidence
+import psutil
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -221,6 +224,21 @@ def test_the_tools_have_nothing_to_say(tool):
         [sys.executable, "-m", *tool.split()], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stolen_s, again", [(0.0, False), (0.5, False), (5.0, True)])
+def test_a_test_is_tried_again_only_where_the_host_took_time(stolen_s, again, monkeypatch):
+    times = namedtuple("times", "user idle steal")
+    monkeypatch.setattr(conftest, "began", times(10.0, 10.0, 1.0))
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times(60.0, 60.0 - stolen_s, 1.0 + stolen_s))
+    assert conftest.host_took_time() is again
+
+
+def test_where_no_steal_is_known_no_test_is_tried_again(monkeypatch):
+    times = namedtuple("times", "user idle")
+    monkeypatch.setattr(conftest, "began", times(10.0, 10.0))
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times(60.0, 60.0))
+    assert conftest.host_took_time() is False
 
 
 def test_the_readme_shows_what_was_recorded():
