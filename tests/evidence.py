@@ -180,7 +180,8 @@ KINDS = {
     "10": slowed(0.10),
     "20": slowed(0.20),
     "neighbour": Kind(
-        what="as fast, beside another process", other=WELL, says="close python", neighbour=True
+        what="as fast, beside another process", other=WELL, says="close python", neighbour=True,
+        trials=15,
     ),
     "quiet": Kind(what="as fast, without it", other=WELL, truth=1.0, trials=15),
     "client": Kind(
