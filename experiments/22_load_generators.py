@@ -14,8 +14,8 @@ Expect     Most of the cost is the kernel's: a write, an epoll_wait and a read a
 Run        python experiments/22_load_generators.py
 Not shown  Answers that differ from one to the next, which `wire` has to parse too; TLS.
            Other tools' CPU time has their start in it, which counts with Locust, some
-           15 µs. A tool that is not installed is left out: apt install nginx wrk hey
-           apache2-utils, pip install locust.
+           15 µs. It needs nginx and wrk, and leaves out what else is not installed: apt
+           install nginx wrk hey apache2-utils, pip install locust.
 """
 
 import os
@@ -30,11 +30,14 @@ if os.environ.get("LOCUST"):  # this file is then Locust's, too
             self.client.get("")
 
 
-NGINX = """sh -c 'conf=$(mktemp); trap "rm -f $conf" TERM EXIT;
-    echo "daemon off; pid $conf.pid; error_log stderr; events {{ }}
+NGINX = """sh -c 'cd $(mktemp -d); trap "rm -rf $PWD" TERM EXIT;
+    echo "daemon off; pid pid; events {{ }}
         http {{ access_log off; keepalive_requests 1000000000;
+            client_body_temp_path in; proxy_temp_path out; fastcgi_temp_path fastcgi;
+            uwsgi_temp_path uwsgi; scgi_temp_path scgi;
             server {{ listen 127.0.0.1:{port} backlog=4096;
-                location / {{ return 200 hello; }} }} }}" > $conf; nginx -c $conf'"""
+                location / {{ return 200 hello; }} }} }}" > conf;
+    nginx -e stderr -p $PWD -c conf'"""
 LOCUST = (
     "sh -c 'here=$PWD; out=$(mktemp -d); cd $out; LOCUST=1 locust --headless "
     "-f $here/22_load_generators.py -u {connections} -r {connections} -t {duration_s}s "
@@ -52,14 +55,14 @@ ARMS = {
     "hey": (NGINX, "/", {"generator": HEY}),
     "locust": (NGINX, "/", {"generator": LOCUST, "duration_s": 3.0}),
 }
-OURS = ("wire", "aiohttp")
-MISSING = {name for name in ARMS if name not in OURS and not shutil.which(name)}
 
 if __name__ == "__main__":
-    from harness import Cause, Ratio, experiment
+    from harness import PATH, Cause, Ratio, experiment
 
+    missing = [name for name in ("ab", "hey", "locust") if not shutil.which(name, path=PATH)]
     experiment(
-        {name: arm for name, arm in ARMS.items() if name not in MISSING},
+        {name: arm for name, arm in ARMS.items() if name not in missing},
+        needs=["nginx", "wrk"],
         connections=50,
         expect="hello",
         duration_s=1.0,
@@ -77,5 +80,5 @@ if __name__ == "__main__":
             )
         ],
         columns={"client µs": lambda arm: f"{arm['run'].client['cpu_us_per_request']:.3g}"},
-        findings=lambda arms: [f"left out: {name} is not here" for name in sorted(MISSING)],
+        findings=lambda arms: [f"left out: {name} is not here" for name in missing],
     )

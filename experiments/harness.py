@@ -50,7 +50,9 @@ __all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "experiment
 
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S, REST_S = 3.0, 2.0
-PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+PATH = os.pathsep.join(  # with where a system has its servers, which not all users look into
+    [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+)
 ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -192,7 +194,8 @@ def versions(command: str, names: frozenset[str], folder: Path) -> Json:
         asked, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     if said.returncode:
-        raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {said.stderr.strip()[-300:]}")
+        why = " ".join(said.stderr.rpartition("error: ")[2].split())
+        raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {why[:300]}")
     return dict(json.loads(said.stdout))
 
 
@@ -405,6 +408,7 @@ class Experiment:
     probes: Arms = field(default_factory=dict)
     then: Arms = field(default_factory=dict)
     subject: Sequence[str] = ()
+    needs: Sequence[str] = ()
     ask_after: str = ""
     log_counts: Mapping[str, str] = field(default_factory=dict)
     shares: Sequence[float] = ()
@@ -697,7 +701,7 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
     what control arms show: each a Cause, or a function of {name: arm} that returns a sentence.
     With `requests` every arm gets so many in a round, not `duration_s`. `subject` names what is
     studied and so no reason for doubt: "failures", "overflows", "little", "spread" …
-    `quick_connections` are for --quick.
+    `quick_connections` are for --quick. `needs` names programs that pip does not install.
 
     What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
     ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
@@ -718,6 +722,9 @@ def experiment(arms: Mapping[str, tuple[Any, ...]], **dials: Any) -> None:
             for name, arm in made.everything.items():
                 print(f"{name}\n    $ {arm.command}\n    {arm.path}")
             sys.exit(0)
+        for program in made.needs:
+            if shutil.which(program, path=PATH) is None:
+                raise CannotRun(f"no {program} here: install it, as with apt install {program}")
         if options.serve:
             serve(made.everything[options.serve], options.port, made.folder)
         made.run()

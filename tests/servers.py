@@ -331,13 +331,19 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def installed(name: str) -> str:
+    """The path of one of the system's programs; skips where it is missing."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
 def self_signed(folder: Path) -> ssl.SSLContext:
     """A server's TLS context with a certificate made just now; skips without openssl."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     command = (
-        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
+        f"{installed('openssl')} req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
         f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
     )
     subprocess.run(command.split(), check=True, capture_output=True)
@@ -352,9 +358,7 @@ def nginx(folder: Path) -> Iterator[tuple[str, Callable[[], Sequence[str]]]]:
 
     It closes a connection after 100 requests, and says so. Skips where it is not installed.
     """
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("nginx is not installed")
+    program = installed("nginx")
     port, log = free_port(), folder / "access.log"
     temporary = "\n".join(
         f"{kind}_temp_path {folder / kind};"

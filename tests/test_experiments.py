@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from servers import installed
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = sorted((ROOT / "experiments").glob("[0-9]*.py"))
@@ -233,6 +234,17 @@ def test_a_command_that_is_not_installed_is_named(folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_program_that_it_needs_and_is_not_there_is_named(folder: Path) -> None:
+    script = folder / "99_slow.py"
+    needs = 'needs=["sh", "no-such-program"]'
+    script.write_text(script.read_text().replace("connections=", f"{needs}, connections="))
+    status, out, err = run(folder)
+    line = "99_slow.py: no no-such-program here: install it, as with apt install no-such-program"
+    assert (status, out, err) == (1, "", line + "\n")
+    assert run(folder, "--list")[0] == 0
+
+
+@pytest.mark.slow
 def test_list(folder: Path) -> None:
     status, out, _ = run(folder, "--list")
     assert status == 0
@@ -429,8 +441,8 @@ def test_processes_that_are_replaced_are_named(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_another_generator_may_load_an_arm(folder: Path) -> None:
+    installed("wrk")
     script = folder / "99_slow.py"
     wrk = '{"generator": "wrk -t1 -c{connections} -d{duration_s}s {url}"}'
     text = script.read_text().replace('"/slow")}', f'"/slow", {wrk})}}')
@@ -448,7 +460,8 @@ def test_another_generator_may_load_an_arm(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("generator", "said"), [("no-such-tool {url}", "install it"), ("wrk -z", "failed")]
+    ("generator", "said"),
+    [("no-such-tool {url}", "install it"), ("sh -c 'echo 1 request; exit 1' {url}", "failed: 1 r")],
 )
 def test_a_generator_that_cannot_run_is_named(folder: Path, generator: str, said: str) -> None:
     script = folder / "99_slow.py"
@@ -526,6 +539,9 @@ def test_an_experiment_is_a_plain_app(script: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("script", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_runs_from_a_copy(script: Path, tmp_path: Path) -> None:
+    if script.stem == "22_load_generators":
+        installed("nginx")
+        installed("wrk")
     for path in (script, *SHARED):
         shutil.copy(path, tmp_path)
     done = subprocess.run(
