@@ -1038,6 +1038,12 @@ def error_kind(error: Exception) -> str:
 
 
 # ---- The machine ---------------------------------------------------------------------
+def steal(before: tuple[float, ...], after: tuple[float, ...]) -> float:
+    """The share of the machine's time that its hypervisor took between two psutil.cpu_times()."""
+    stolen_s = getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)
+    return float(stolen_s / max(sum(after) - sum(before), 1e-9))
+
+
 class Machine:
     """What the processes of this machine had used when this was made, to be subtracted."""
 
@@ -1064,11 +1070,6 @@ class Machine:
                 threads += process.num_threads()
                 processes += 1
         return {"rss_bytes": rss_bytes, "processes": processes, "threads": threads}
-
-    def steal(self, before: Machine) -> float:
-        """The share of the machine's time that its hypervisor took since `before`."""
-        stolen_s = getattr(self.times, "steal", 0.0) - getattr(before.times, "steal", 0.0)
-        return float(stolen_s / max(sum(self.times) - sum(before.times), 1e-9))
 
     def disturbances(self, before: Machine, elapsed_s: float) -> Json:
         """What else went on in the `elapsed_s` since `before`."""
@@ -1197,7 +1198,7 @@ def _record(load: Load, engine: Engine, before: Machine, server: Json, dns_s: fl
         histograms=total.histograms, series=engine.tally.series, connections=connections,
         client=cost | after.disturbances(before, elapsed_s),
         server=server if load.pid else None,
-        environment=environment() | {"steal": after.steal(before)},
+        environment=environment() | {"steal": steal(before.times, after.times)},
     ))  # fmt: skip
 
 

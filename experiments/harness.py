@@ -385,7 +385,7 @@ def generate(command: str, load: Load, folder: Path) -> Run:
         connections={"opened": load.connections},
         client=cost | {"in_flight": load.connections} | after.disturbances(before, elapsed_s),
         server=after.memory() | {"cpu_s": after.server_cpu_s - before.server_cpu_s},
-        environment=loadgen.environment() | {"steal": after.steal(before)},
+        environment=loadgen.environment() | {"steal": loadgen.steal(before.times, after.times)},
     ))  # fmt: skip
 
 

@@ -9,6 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import loadgen
+
 STEAL_SHARE = 0.01
 began = psutil.cpu_times()
 
@@ -22,9 +24,7 @@ def pytest_runtest_setup() -> None:
 
 def host_took_time() -> bool:
     """Whether the machine's hypervisor kept a part of its time since the test began."""
-    now = psutil.cpu_times()
-    stolen_s = getattr(now, "steal", 0.0) - getattr(began, "steal", 0.0)
-    return bool(stolen_s > STEAL_SHARE * (sum(now) - sum(began)))
+    return loadgen.steal(began, psutil.cpu_times()) > STEAL_SHARE
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

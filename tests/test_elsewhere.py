@@ -57,7 +57,7 @@ def test_a_system_that_knows_no_steal_has_none(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(psutil, "cpu_times", lambda: times(1.0, 1.0, 1.0))
     before = Machine(None)
     monkeypatch.setattr(psutil, "cpu_times", lambda: times(2.0, 1.0, 1.0))
-    assert Machine(None).steal(before) == 0.0
+    assert loadgen.steal(before.times, Machine(None).times) == 0.0
 
 
 @pytest.mark.parametrize("rate", [None, 200])
