@@ -1,0 +1,174 @@
+"""Durations counted as an HdrHistogram: recorded in bulk, merged exactly."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
+
+from lab.facts.errors import Unreadable
+
+PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
+FIGURES = ("min", "mean", "stdev", *(f"p{p:g}" for p in PERCENTILES), "max")
+SAMPLES_BEYOND = 10  # a percentile with fewer samples beyond it is not shown
+LONGEST_NS = 3600 * 10**9
+_HALF_BITS = 10  # three digits: 2048 sub-buckets, of which the upper 1024 are new each time
+_LARGEST_PAYLOAD = 1 << 20  # bytes: all slots of ours take a fifth of it
+_HEADER = 8  # bytes before the compressed payload: a cookie, and its length
+
+Figures = dict[str, float | None]  # of response times, in s, by the names of FIGURES
+
+
+@cache
+def layout(slots: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest value and width, in ns, of each slot of an HdrHistogram with three digits."""
+    slot = np.arange(slots, dtype=np.int64)
+    bucket = np.maximum((slot >> _HALF_BITS) - 1, 0)
+    upper_half = (slot & (1 << _HALF_BITS) - 1) + (1 << _HALF_BITS)
+    sub = np.where(slot < 2 << _HALF_BITS, slot, upper_half)
+    return sub << bucket, np.int64(1) << bucket
+
+
+class Histogram:
+    """Durations from 1 ns to 1 h at three significant digits, as an HdrHistogram.
+
+    Recording is in bulk, because one call a value costs more than the request it times.
+    """
+
+    def __init__(self) -> None:
+        self.hdr = HdrHistogram(1, LONGEST_NS, 3)
+        self.counts: NDArray[np.int64] = np.frombuffer(self.hdr.counts, dtype=np.int64)
+
+    @classmethod
+    def of_seconds(cls, values_s: Iterable[float]) -> Histogram:
+        histogram = cls()
+        histogram.record(np.rint(np.fromiter(values_s, float) * 1e9).astype(np.int64))
+        return histogram
+
+    def record(self, values_ns: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> None:
+        """Add values, shape (n,), in ns, each as often as `counts` says, if it is given.
+
+        What is beyond 1 ns or 1 h is counted at that end.
+        """
+        if not len(values_ns):
+            return
+        values = np.clip(values_ns, 1, LONGEST_NS)
+        bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
+        bucket = np.maximum(bits - 1 - _HALF_BITS, 0)
+        slots = (bucket << _HALF_BITS) + (values >> bucket)
+        first = int(slots.min())
+        found = np.bincount(slots - first, counts).astype(np.int64, copy=False)
+        self.counts[first : first + len(found)] += found
+        self.hdr.total_count += len(values) if counts is None else int(counts.sum())
+        self.hdr.min_value = min(self.hdr.min_value, int(values.min()))
+        self.hdr.max_value = max(self.hdr.max_value, int(values.max()))
+
+    def add(self, other: Histogram) -> None:
+        """Merge exactly: the counts of `other` are added slot by slot."""
+        if other.count:
+            lowest = min(self.hdr.min_value, other.hdr.min_value)
+            highest = max(self.hdr.max_value, other.hdr.max_value)
+            self.hdr.add(other.hdr)  # which knows both ends to three digits only
+            self.hdr.min_value, self.hdr.max_value = lowest, highest
+
+    @property
+    def count(self) -> int:
+        return int(self.hdr.total_count)
+
+    @property
+    def min_ns(self) -> int:
+        return int(self.hdr.min_value)
+
+    @property
+    def max_ns(self) -> int:
+        return int(self.hdr.max_value)
+
+    def used(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Lowest value and width, in ns, and count of the slots that are not empty."""
+        lowest, width = layout(len(self.counts))
+        slots = np.flatnonzero(self.counts)
+        return lowest[slots], width[slots], self.counts[slots]
+
+    def summary_s(self) -> Figures:
+        """Min, mean, stdev, percentiles and max in seconds.
+
+        A percentile beyond which lie fewer than ten samples is None, and so is every
+        figure of an empty histogram.
+        """
+        if not self.count:
+            return dict.fromkeys(FIGURES)
+        lowest, width = layout(len(self.counts))
+        middles = lowest + (width - 1) / 2
+        mean = float(self.counts @ middles) / self.count
+        spread = math.sqrt(float(self.counts @ (middles - mean) ** 2) / self.count)
+        ranked = [self.percentile_s(p) for p in PERCENTILES]
+        figures = [self.min_ns / 1e9, mean / 1e9, spread / 1e9, *ranked, self.max_ns / 1e9]
+        return dict(zip(FIGURES, figures, strict=True))
+
+    def percentile_s(self, percentile: float, beyond: int = SAMPLES_BEYOND) -> float | None:
+        """The value in seconds that `percentile` % of the samples do not exceed; None where
+        fewer than `beyond` samples lie beyond it, or there are none at all.
+        """
+        if not self.count or self.count * (100 - percentile) / 100 < beyond - 1e-9:
+            return None
+        return self.ranked_s(math.ceil(self.count * percentile / 100 - 1e-9))
+
+    def ranked_s(self, rank: int) -> float:
+        """The value in seconds of the sample with this rank, from 1 to the count."""
+        slot = int(np.searchsorted(np.cumsum(self.counts), max(rank, 1)))
+        lowest, width = layout(len(self.counts))
+        return min(float(lowest[slot] + width[slot] - 1), float(self.max_ns)) / 1e9
+
+    def above(self, value_s: float) -> int:
+        """How many samples exceed `value_s`, to the histogram's three digits."""
+        lowest, _ = layout(len(self.counts))
+        return int(self.counts[np.searchsorted(lowest, value_s * 1e9, "right") :].sum())
+
+    def between(self, edges_s: Sequence[float]) -> list[int]:
+        """How many samples lie from each edge to the next, the outermost ones included."""
+        lowest, width = layout(len(self.counts))
+        cuts = np.searchsorted(lowest + (width - 1) / 2, np.asarray(edges_s) * 1e9)
+        cuts[0], cuts[-1] = 0, len(self.counts)
+        totals = np.concatenate([[0], np.cumsum(self.counts)])
+        return [int(n) for n in np.diff(totals[cuts])]
+
+    def encode(self) -> str:
+        """HdrHistogram V2 base64. It keeps both ends to three digits only."""
+        return str(self.hdr.encode().decode())
+
+    @classmethod
+    def decode(cls, text: str, min_s: float | None = None, max_s: float | None = None) -> Histogram:
+        """Read HdrHistogram V2 base64, and the exact ends where they are known.
+
+        Raises Unreadable when it is something else.
+        """
+        _check_payload(text)
+        histogram = cls()
+        try:
+            histogram.hdr.decode_and_add(text)
+        except Exception as error:  # hdrhistogram raises struct, zlib, base64 and its own errors
+            raise Unreadable(f"not an HdrHistogram: {error}") from error
+        if int(histogram.counts.min()) < 0 or int(histogram.counts.sum()) != histogram.count:
+            raise Unreadable("not an HdrHistogram: its counts do not add up")
+        if histogram.count and min_s is not None and max_s is not None:
+            histogram.hdr.min_value = round(min_s * 1e9)
+            histogram.hdr.max_value = round(max_s * 1e9)
+        return histogram
+
+
+def _check_payload(text: str) -> None:
+    """Raises Unreadable for what is not compressed, or would unpack to more than it may."""
+    try:
+        packed = base64.b64decode(text)
+        unpacked = zlib.decompressobj().decompress(packed[_HEADER:], _LARGEST_PAYLOAD)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise Unreadable(f"not an HdrHistogram: {error}") from error
+    if len(unpacked) == _LARGEST_PAYLOAD:
+        raise Unreadable("not an HdrHistogram: it unpacks to too much")

@@ -1,0 +1,111 @@
+"""Several runs as one: counts and times added, histograms merged exactly."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+
+from lab.facts.histogram import Figures, Histogram
+from lab.facts.records import ClientCost, Histograms, Run, ServerCost, Target
+from lab.facts.validity import judge
+
+
+def add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Counts of the same things, added up."""
+    return dict(sum((Counter(part) for part in parts), Counter[str]()))
+
+
+def merge_histograms(parts: Iterable[Histogram]) -> Histogram:
+    """One histogram of all samples, exactly."""
+    merged = Histogram()
+    for part in parts:
+        merged.add(part)
+    return merged
+
+
+def merge(runs: Sequence[Run]) -> Run:
+    """Rounds of the same load, one after the other, as one run. It has no series."""
+    first = runs[0]
+    elapsed_s = sum(run.elapsed_s for run in runs)
+    requests = sum(run.requests for run in runs)
+    merged = replace(
+        first,
+        elapsed_s=elapsed_s,
+        ok=sum(run.ok for run in runs),
+        failed=sum(run.failed for run in runs),
+        unfinished=sum(run.unfinished for run in runs),
+        statuses=add_counts(run.statuses for run in runs),
+        errors=add_counts(run.errors for run in runs),
+        histograms=merge_all_histograms([run.histograms for run in runs]),
+        series=[],
+        targets=[merge_targets(parts) for parts in zip(*(r.targets for r in runs), strict=True)],
+        connections=replace(
+            first.connections, opened=sum(run.connections.opened or 0 for run in runs)
+        ),
+        client=merge_clients([run.client for run in runs]).spread_over(
+            requests, elapsed_s, first.load.processes
+        ),
+        server=_merge_servers([run.server for run in runs if run.server], requests, elapsed_s),
+        environment=replace(first.environment, steal=max(r.environment.steal for r in runs)),
+        interrupted=any(run.interrupted for run in runs),
+        quoted_s=_median_figures([run.quoted_s for run in runs]),
+    )
+    return judge(merged)
+
+
+def merge_all_histograms(parts: Sequence[Histograms]) -> Histograms:
+    """The four histograms of several runs, each merged with its like."""
+    keys = [field.name for field in fields(Histograms)]
+    return Histograms(**{k: merge_histograms(getattr(part, k) for part in parts) for k in keys})
+
+
+def merge_targets(parts: Sequence[Target]) -> Target:
+    """What several runs say of the same target, as one."""
+    return replace(
+        parts[0],
+        ok=sum(part.ok for part in parts),
+        failed=sum(part.failed for part in parts),
+        statuses=add_counts(part.statuses for part in parts),
+        errors=add_counts(part.errors for part in parts),
+        histogram=merge_histograms(part.histogram for part in parts),
+    )
+
+
+def merge_clients(clients: Sequence[ClientCost]) -> ClientCost:
+    """What the client of several rounds used, with the worst of what disturbed it."""
+    worst = max(clients, key=lambda client: client.neighbour_busy)
+    return replace(
+        worst,
+        cpu_s=sum(client.cpu_s for client in clients),
+        queued_s=sum(client.queued_s for client in clients),
+        listen_overflows=sum(client.listen_overflows for client in clients),
+        loop_lag_s=max(client.loop_lag_s for client in clients),
+        in_flight=statistics.fmean(client.in_flight for client in clients),
+    )
+
+
+def _merge_servers(
+    servers: Sequence[ServerCost], requests: int, elapsed_s: float
+) -> ServerCost | None:
+    if not servers:
+        return None
+    merged = ServerCost(
+        cpu_s=sum(server.cpu_s for server in servers),
+        rss_bytes=max(server.rss_bytes for server in servers),
+        processes=max(server.processes for server in servers),
+        threads=max(server.threads for server in servers),
+        replaced=max(server.replaced for server in servers),
+    )
+    return merged.spread_over(requests, elapsed_s)
+
+
+def _median_figures(quoted_s: Sequence[Figures]) -> Figures:
+    """Of times that another tool gave there is nothing better to take than the median."""
+    merged: Figures = {}
+    for key in quoted_s[0]:
+        values = [figures.get(key) for figures in quoted_s]
+        known = [value for value in values if value is not None]
+        merged[key] = statistics.median(known) if len(known) == len(values) else None
+    return merged

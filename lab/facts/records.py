@@ -1,0 +1,509 @@
+"""The records: what one run of load measured, and what a comparison in rounds found.
+
+Times are seconds and sizes bytes, shares are from 0 to 1. A record is JSON in a file and
+these types everywhere else; the keys of the JSON are the names of the fields.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+import msgspec
+
+from lab.facts.errors import Unreadable
+from lab.facts.histogram import Figures, Histogram
+from lab.facts.interval import Interval
+
+Json = dict[str, Any]
+Record = TypeVar("Record")
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0)]
+THEN = ", then"  # what the name of an arm on old versions ends in
+
+
+class ErrorKind(StrEnum):
+    """How a request can fail. Each that failed is in exactly one."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    CONNECT_TIMEOUT = "connect timeout"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"  # nothing of the answer came
+    INCOMPLETE = "incomplete"  # a part of it did
+    PROTOCOL = "protocol"
+    STATUS = "status"
+    BODY = "body"
+
+
+class Topic(StrEnum):
+    """What a measurement can be in doubt for."""
+
+    CLIENT = "client"
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILURES = "failures"
+    LITTLE = "little"
+    LAG = "lag"
+    RESOLUTION = "resolution"
+    OVERFLOWS = "overflows"
+    RESTARTS = "restarts"
+    STEAL = "steal"
+    NEIGHBOUR = "neighbour"
+    SPREAD = "spread"
+
+
+class Metric(StrEnum):
+    """What two arms can be compared by; each is an attribute of a Round."""
+
+    THROUGHPUT = "throughput"
+    P50 = "p50_s"
+    P99 = "p99_s"
+    SERVER_CPU = "server_cpu_us"
+    CLIENT_CPU = "client_cpu_us"
+    ELAPSED = "elapsed_s"
+
+
+class Trust(StrEnum):
+    """Whether to believe a run."""
+
+    VALID = "VALID"
+    SUSPECT = "SUSPECT"
+    INVALID = "INVALID"
+
+
+# ---- One run ---------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for, as it is recorded: no secrets, and of a body only its size."""
+
+    url: str  # without user and password
+    name: str = ""  # what the user called it
+    method: str = "GET"
+    headers: list[tuple[str, str]] = field(default_factory=list)  # secrets as ***
+    body: int = 0  # bytes
+    lines: int = 0  # bodies that were sent in turn
+    targets: list[tuple[int, str, str, int]] = field(default_factory=list)  # the last in bytes
+    connections: int
+    requests: int | None = None  # None: as many as fit in the duration
+    duration_s: float | None = None
+    rate: float | None = None  # requests/s of an open loop
+    arrivals: str | None = "constant"
+    think_s: tuple[float, float] | None = None
+    timeout_s: float = 20.0
+    connect_timeout_s: float | None = None
+    keepalive: bool = True
+    insecure: bool = False
+    unix_socket: str | None = None
+    follow: int = 0  # redirects
+    expect: str | None = None
+    warmup_s: float = 0.0
+    processes: int = 1
+    share: tuple[int, int] = (0, 1)
+    client: str = "wire"  # or the command of another tool
+    seed: int = 1
+    samples: str | None = None
+    pid: int | None = None
+    rounds: int | None = None  # of a comparison
+    launches: int | None = None  # starts of each server in a comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class Second:
+    """What one second of a run saw."""
+
+    time: Seconds  # from the start of the window to the end of this second
+    ok: Count
+    failed: Count
+    p50: float | None = None  # s; None where nothing was answered, or it is not known
+    p99: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connections:
+    """The connections of a run, and what it took to open one."""
+
+    opened: Count | None = None
+    dns_s: float | None = None
+    connect_s: float | None = None  # median
+    tls_s: float | None = None  # median
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """CPU time that one side used."""
+
+    cpu_s: float
+    cpu_us_per_request: float = 0.0
+    busy: float = 0.0  # share of one core, for each of its processes
+
+    def spread_over(self, requests: int, elapsed_s: float, processes: int = 1) -> Self:
+        """The same cost with its shares of the requests and of the time."""
+        us_per_request = self.cpu_s / max(requests, 1) * 1e6
+        busy = self.cpu_s / processes / max(elapsed_s, 1e-9)
+        return replace(self, cpu_us_per_request=us_per_request, busy=busy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientCost(Cost):
+    """What the load generator used, and what disturbed it meanwhile."""
+
+    queued_s: Seconds = 0.0  # it was ready to run, and others had its core
+    loop_lag_s: float = 0.0  # the longest time for which it stood still
+    in_flight: float = 0.0  # requests under way on average while load was on
+    planned: int | None = None  # requests of an open loop
+    sent: int | None = None  # of them
+    listen_overflows: int = 0  # connections dropped for a full listen queue
+    neighbour: str = ""  # the busiest of all other processes
+    neighbour_busy: Share = 0.0  # of one core
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What a server's processes hold at a moment; of a run, the most that they held."""
+
+    rss_bytes: Count = 0
+    processes: Count = 0
+    threads: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerCost(Cost, Memory):
+    """What a server used, all its processes together."""
+
+    replaced: int = 0  # processes that ended meanwhile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a figure depends on besides the load."""
+
+    cpu: str = ""
+    cores: int | None = None
+    kernel: str = ""
+    python: str = ""
+    command: str = ""
+    commit: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+    load_average: float = 0.0
+    steal: Share = 0.0  # of the machine's time, taken by its hypervisor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validity:
+    """Whether to believe a run, and the reasons not to."""
+
+    verdict: Trust
+    reasons: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What came of one of several requests in a mix."""
+
+    name: str
+    ok: Count
+    failed: Count
+    statuses: dict[str, int]
+    errors: dict[str, int]
+    histogram: Histogram  # of response times
+
+    @property
+    def latency_s(self) -> Figures:
+        return self.histogram.summary_s()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One rate of an open loop, and what became of it."""
+
+    rate: float  # requests/s asked for
+    throughput: float  # requests/s answered right
+    failed: Count
+    requests: Count
+    p50_s: float | None
+    p99_s: float | None
+    kept: bool | None = None  # whether it kept the objective, where there is one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objectives:
+    """What was asked of a run, and what came of it."""
+
+    asked: str = ""
+    broken: list[str] = field(default_factory=list)
+    sought: bool = False  # whether the highest rate was searched
+    max_rate: float | None = None  # the highest that keeps them
+
+    def to_json(self) -> Json:
+        found: Json = {"max_rate": self.max_rate} if self.sought else {}
+        return {"asked": self.asked, "broken": self.broken, **found}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histograms:
+    """The times of all requests. Failures have their own."""
+
+    latency_s: Histogram = field(default_factory=Histogram)  # from when it was due
+    service_s: Histogram = field(default_factory=Histogram)  # from when it was sent
+    send_lag_s: Histogram = field(default_factory=Histogram)  # the difference
+    failed_s: Histogram = field(default_factory=Histogram)  # of those that failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of load on one server: what was asked, what came back, what it cost.
+
+    `requests` = `ok` + `failed` + `unfinished`, always. The times are of the `ok` ones.
+    """
+
+    name: str
+    started: str  # ISO 8601, UTC
+    elapsed_s: Seconds  # from the first request to the last answer
+    load: Asked
+    ok: Count
+    failed: Count
+    unfinished: Count = 0  # when the user interrupted
+    statuses: dict[str, int]
+    errors: dict[str, int]
+    histograms: Histograms
+    series: list[Second] = field(default_factory=list)
+    connections: Connections = Connections()
+    client: ClientCost
+    server: ServerCost | None = None
+    validity: Validity = Validity(verdict=Trust.VALID)
+    environment: Environment = Environment()
+    interrupted: bool = False
+    targets: list[Target] = field(default_factory=list)
+    curve: list[Point] = field(default_factory=list)  # rates tried in a search
+    slo: Objectives | None = None
+    quoted_s: Figures = field(default_factory=dict)  # times that another tool gave
+
+    FORMAT: ClassVar[str] = "loadgen-run/1"
+
+    @property
+    def requests(self) -> int:
+        return self.ok + self.failed + self.unfinished
+
+    @property
+    def throughput(self) -> float:
+        """Successes a second of the measured window."""
+        return self.ok / self.elapsed_s if self.elapsed_s else 0.0
+
+    @property
+    def histogram(self) -> Histogram:
+        return self.histograms.latency_s
+
+    @property
+    def latency_s(self) -> Figures:
+        return self.quoted_s or self.histogram.summary_s()
+
+    @property
+    def server_cpu_us(self) -> float | None:
+        """The server's CPU time for a request, in µs."""
+        return self.server.cpu_us_per_request if self.server else None
+
+    def to_json(self) -> Json:
+        data = {"format": self.FORMAT, **_to_json(self)}
+        data |= {"requests": self.requests, "throughput": self.throughput}
+        data["slo"] = self.slo.to_json() if self.slo else {}
+        for target, known in zip(data["targets"], self.targets, strict=True):
+            target["latency_s"] = known.latency_s
+        times = vars(self.histograms).items()
+        return data | {key: histogram.summary_s() for key, histogram in times}
+
+    @classmethod
+    def from_json(cls, data: Json) -> Run:
+        """Raises Unreadable for what is not a whole record; unknown keys are left alone."""
+        run = _from_json(cls, _with_ends(data))
+        run.check(data["requests"])
+        return run
+
+    def check(self, requests: int) -> None:
+        """Raises Unreadable where the counts of a record contradict each other."""
+        if requests != self.requests:
+            raise Unreadable("requests is not ok + failed + unfinished")
+        if self.histogram.count not in (0, self.ok):
+            raise Unreadable("its histogram does not hold as many as were ok")
+
+
+# ---- A comparison in rounds ------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What an arm did in one round."""
+
+    throughput: float  # requests/s that were right
+    p50_s: float | None
+    p99_s: float | None
+    server_cpu_us: float | None = None  # for a request
+    client_cpu_us: float | None = None  # for a request
+    elapsed_s: float = 0.0
+    requests: int = 0
+    ok: int = 0
+    failed: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, int] = field(default_factory=dict)
+    launch: int = 0  # the number of the start of the servers
+    doubts: dict[Topic, str] = field(default_factory=dict)  # a sentence for each
+
+    def value(self, metric: Metric) -> float | None:
+        """What it measured of a metric; None where it has no such figure."""
+        value: float | None = getattr(self, metric)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A server with one thing to ask of it: its rounds, and what was seen beside them."""
+
+    run: Run  # all rounds as one
+    rounds: list[Round]
+    command: str = ""
+    path: str = ""
+    port: int | None = None
+    workers: int = 1
+    versions: dict[str, str] = field(default_factory=dict)  # of an old arm's own Python
+    backlog: int | None = None  # new connections that may wait, as in force
+    idle: Memory = Memory()  # before any load
+    said: list[Any] = field(default_factory=list)  # JSON, asked after each launch
+    log: dict[str, int] = field(default_factory=dict)  # lines of its output, counted
+    columns: dict[str, str] = field(default_factory=dict)  # of the script's own
+    curve: list[Point] = field(default_factory=list)  # open loops at shares of its rate
+    launches: list[int] = field(default_factory=list)  # the launch of each round
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRatio:
+    """By how much one arm exceeds another, and how sure that is."""
+
+    over: str
+    under: str
+    metric: Metric = Metric.THROUGHPUT
+    estimate: float
+    low: float
+    high: float
+    confidence: float = 0.95  # that the true one lies between low and high
+    rounds: int = 0
+    launches: int = 0
+    claim: bool = False  # whether the claim is about it
+
+    @property
+    def interval(self) -> Interval:
+        ends = self.estimate, self.low, self.high
+        return Interval(*ends, self.confidence, self.rounds, self.launches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What one request was answered, for a claim about behaviour."""
+
+    arm: str
+    then: bool = False  # whether it was asked of old versions
+    command: str = ""
+    port: int | None = None
+    path: str = "/"
+    versions: dict[str, str] = field(default_factory=dict)
+    status: int
+    answer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A comparison in rounds, and the verdict of the claim it was made for, if there is one."""
+
+    name: str
+    title: str
+    claim: str = ""
+    source: str = ""
+    expect: str = ""
+    started: str  # ISO 8601, UTC
+    elapsed_s: float = 0.0
+    mode: str = "plain"  # quick, plain or full
+    load: Asked | None = None  # what all arms have in common
+    arms: dict[str, Arm] = field(default_factory=dict)
+    ratios: list[MeasuredRatio] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    rule: str = ""
+    verdict: str = ""
+    then: str = ""  # the verdict on the versions the claim was made about
+    reasons: list[str] = field(default_factory=list)  # why there is no verdict
+    cause: list[str] = field(default_factory=list)  # what the control arms show
+    environment: Environment = Environment()
+
+    FORMAT: ClassVar[str] = "loadgen-result/1"
+
+    def to_json(self) -> Json:
+        data = {"format": self.FORMAT, **_to_json(self)}
+        data["load"] = data["load"] or {}
+        for name, arm in self.arms.items():
+            data["arms"][name]["run"] = arm.run.to_json()
+        return data
+
+    @classmethod
+    def from_json(cls, data: Json) -> Result:
+        """Raises Unreadable for what is not a whole record; unknown keys are left alone."""
+        arms = {name: arm | {"run": _with_ends(arm["run"])} for name, arm in data["arms"].items()}
+        result = _from_json(cls, data | {"arms": arms, "load": data["load"] or None})
+        for name, arm in result.arms.items():
+            arm.run.check(data["arms"][name]["run"]["requests"])
+            if not arm.rounds:
+                raise Unreadable(f"not a whole record: no rounds of {name}")
+        return result
+
+
+# ---- Their JSON ------------------------------------------------------------------------
+def write(record: Run | Result, path: Path) -> None:
+    """Write a record whole or not at all: to a temporary name beside it, then renamed."""
+    text = json.dumps(record.to_json(), indent=1) + "\n"
+    if path.exists() and not path.is_file():  # a pipe or a device: there is nothing to lose
+        path.write_text(text, encoding="utf-8")
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _encode(value: object) -> str:
+    if isinstance(value, Histogram):
+        return value.encode()
+    raise NotImplementedError(type(value))
+
+
+def _to_json(record: Run | Result) -> Json:
+    data: Json = msgspec.to_builtins(record, enc_hook=_encode)
+    return data
+
+
+def _with_ends(run: Json) -> Json:
+    """The JSON of a run, with each histogram beside the figures that hold its exact ends."""
+    times = {key: (text, run[key]) for key, text in run["histograms"].items()}
+    targets = [
+        target | {"histogram": (target["histogram"], target["latency_s"])}
+        for target in run.get("targets", [])
+    ]
+    slo = run.get("slo") or None
+    if slo:
+        slo = {**slo, "sought": "max_rate" in slo}
+    return run | {"histograms": times, "targets": targets, "slo": slo}
+
+
+def _decode(kind: type, value: tuple[str, Figures]) -> Histogram:
+    text, figures_s = value
+    return Histogram.decode(text, figures_s["min"], figures_s["max"])
+
+
+def _from_json(kind: type[Record], data: Json) -> Record:
+    try:
+        return msgspec.convert(data, kind, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise Unreadable(f"not a whole record: {error}") from error

@@ -1,0 +1,1 @@
+"""Who sends what when, and what came back."""

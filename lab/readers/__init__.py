@@ -1,0 +1,1 @@
+"""What other load generators write, one file a tool."""

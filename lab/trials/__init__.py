@@ -1,0 +1,1 @@
+"""Servers under test, and rounds until the claim is decided."""
