@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
+from lab.facts.errors import Unreadable
+from lab.facts.foreign import Foreign
 from lab.facts.histogram import Figures, Histogram
-from lab.facts.records import ClientCost, Histograms, Run, ServerCost, Target
+from lab.facts.records import ClientCost, Histograms, Result, Run, ServerCost, Target
 from lab.facts.validity import judge
 
 
@@ -53,6 +55,41 @@ def merge(runs: Sequence[Run]) -> Run:
         quoted_s=_median_figures([run.quoted_s for run in runs]),
     )
     return judge(merged)
+
+
+def merge_records(records: Sequence[Run | Result | Foreign]) -> Run | Foreign:
+    """All records of a command as one, exactly.
+
+    Raises Unreadable for what has no samples, or is not of one kind.
+    """
+    runs = [record for record in records if isinstance(record, Run)]
+    lists = [record for record in records if isinstance(record, Foreign) and record.histogram]
+    if len(runs) == len(records):
+        return merge(runs)
+    if len(lists) == len(records):
+        return _merge_lists(lists)
+    raise Unreadable("only runs of loadgen.py, or only lists of samples, merge exactly")
+
+
+def _merge_lists(parts: Sequence[Foreign]) -> Foreign:
+    """Lists of samples as one; what is not known of each is not known of all."""
+    elapsed_s = [part.elapsed_s for part in parts if part.elapsed_s is not None]
+    return replace(
+        parts[0],
+        requests=_add_known([part.requests for part in parts]),
+        failed=_add_known([part.failed for part in parts]),
+        elapsed_s=sum(elapsed_s) if len(elapsed_s) == len(parts) else None,
+        rate=None,
+        statuses=add_counts(part.statuses for part in parts),
+        errors=add_counts(part.errors for part in parts),
+        histogram=merge_histograms(part.histogram for part in parts if part.histogram),
+        series=[],
+    )
+
+
+def _add_known(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def merge_all_histograms(parts: Sequence[Histograms]) -> Histograms:

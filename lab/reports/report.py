@@ -1,0 +1,368 @@
+"""One run as a report, and several runs beside each other."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from lab.facts.foreign import Foreign
+from lab.facts.histogram import PERCENTILES, SAMPLES_BEYOND
+from lab.facts.records import Asked, Environment, Objectives, Point, Run, Target
+from lab.facts.text import WIDTH, count_of, duration, percent, size, three_digits, unit_of, wrapped
+from lab.reports.chart import (
+    Block,
+    Table,
+    draw_buckets,
+    draw_histograms,
+    draw_sparkline,
+    fit_columns,
+    format_cells,
+    render,
+)
+
+MOST_RANKS = 20  # of percentiles that a source says: of more, the usual ones are shown
+
+
+def report(
+    run: Run | Foreign, markdown: bool = False, percentiles: Sequence[float] = PERCENTILES
+) -> str:
+    """One run as text: what was asked, what came back, and whether to believe it."""
+    if isinstance(run, Run):
+        asked, facts = describe_load(run.load), _summarize(run)
+    else:
+        asked, facts = _describe_foreign_load(run), _summarize_foreign(run)
+    summary = [wrapped(f"  {label}", text, 17) for label, text in facts.items()]
+    blocks: list[Block] = [
+        [run.name[:WIDTH], *textwrap.wrap(asked, WIDTH)],
+        ["Summary", *summary] if summary else [],
+        draw_sparkline(run.series),
+        _list_histogram(run),
+        _list_percentiles(run, percentiles),
+    ]
+    for title, counts in (("Status codes", run.statuses), ("Errors", run.errors)):
+        if counts or isinstance(run, Run):
+            blocks.append([title, *_list_counts(counts)])
+    if isinstance(run, Foreign):
+        blocks.append([wrapped("Not known", f"from {run.source}: {run.cannot_know}", 11)])
+        return render(blocks, markdown)
+    blocks += [["Targets"], tabulate_targets(run.targets)] if run.targets else []
+    blocks += [["Rates tried"], tabulate_curve(run.curve)] if run.curve else []
+    blocks += [_list_objectives(run.slo)] if run.slo else []
+    reasons = [wrapped("  -", reason, 4) for reason in run.validity.reasons]
+    blocks.append([run.validity.verdict, *reasons])
+    return render(blocks, markdown)
+
+
+# ---- What was asked, and on what -------------------------------------------------------
+def describe_load(load: Asked) -> str:
+    """What was asked for, in words."""
+    connections = count_of(load.connections, "connection")
+    if not load.keepalive:
+        connections += ", a new one for each request"
+    amount = [count_of(load.requests, "request")] if load.requests else []
+    amount += [duration(load.duration_s)] if load.duration_s else []
+    client = f"{load.client} client"
+    if load.processes > 1:
+        client += f" in {load.processes} processes"
+    return ", ".join([connections, _describe_loop(load), " or ".join(amount), client])
+
+
+def _describe_loop(load: Asked) -> str:
+    if load.rate:
+        return f"open loop at {load.rate:g}/s, {load.arrivals} arrivals"
+    if not load.think_s:
+        return "closed loop"
+    low, high = map(duration, load.think_s)
+    pause = low if low == high else f"{low} to {high}"
+    return f"closed loop, {pause} between requests"
+
+
+def _describe_foreign_load(run: Foreign) -> str:
+    asked = [run.source]
+    if run.connections:
+        asked.append(count_of(run.connections, "connection"))
+    if run.keepalive is False:
+        asked.append("a new one for each request")
+    if run.asked_rate:
+        asked.append(f"at {run.asked_rate:g}/s")
+    return ", ".join(asked)
+
+
+def list_versions(packages: Mapping[str, str]) -> str:
+    """Versions of packages in a line: "flask 3.1.2, uvicorn 0.38.0"."""
+    return ", ".join(f"{package} {version}" for package, version in packages.items())
+
+
+def describe_machine(environment: Environment) -> str:
+    """The processor and its cores; nothing where they are not recorded."""
+    return f"{environment.cpu}, {environment.cores} cores" if environment.cpu else ""
+
+
+def describe_environment(environment: Environment) -> str:
+    """Versions and machine in a line."""
+    python = f"Python {environment.python}"
+    known = [list_versions(environment.packages), python, describe_machine(environment)]
+    return ", ".join(filter(None, known))
+
+
+# ---- The parts of a report -------------------------------------------------------------
+def _summarize(run: Run) -> dict[str, str]:
+    latency_s, client, server = run.latency_s, run.client, run.server
+    requests = f"{run.requests}: {run.ok} ok, {run.failed} failed"
+    if run.unfinished:
+        requests += f", {run.unfinished} unfinished"
+    facts = {
+        "requests": requests,
+        "elapsed": duration(run.elapsed_s),
+        "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
+        "response time": f"{duration(latency_s['mean'])} mean, "
+        f"{duration(latency_s['stdev'])} stdev",
+        **_summarize_open_loop(run),
+        "connections": _describe_connections(run),
+        "client": f"{three_digits(client.cpu_us_per_request)} CPU µs a request, "
+        f"{percent(client.busy)} of a core",
+    }
+    if server:
+        facts["server"] = (
+            f"{three_digits(server.cpu_us_per_request)} CPU µs a request, "
+            f"{size(server.rss_bytes)} at its peak, "
+            f"{count_of(server.processes, 'process')}, {count_of(server.threads, 'thread')}"
+        )
+    return facts
+
+
+def _summarize_open_loop(run: Run) -> dict[str, str]:
+    """What an open loop has beside the response time, which counts from the plan."""
+    if not run.load.rate:
+        return {}
+    facts = {}
+    times = {"service time": run.histograms.service_s, "send lag": run.histograms.send_lag_s}
+    for label, histogram in times.items():
+        p50_s, p99_s = histogram.percentile_s(50), histogram.percentile_s(99)
+        facts[label] = f"p50 {duration(p50_s)}, p99 {duration(p99_s)}"
+    facts["planned"] = f"{run.client.planned} requests, {run.client.sent} of them sent"
+    return facts
+
+
+def _describe_connections(run: Run) -> str:
+    known = run.connections
+    times = {"DNS": known.dns_s, "connect": known.connect_s, "TLS": known.tls_s}
+    took = [f"{what} {duration(time_s)}" for what, time_s in times.items() if time_s]
+    return f"{known.opened} opened" + (f" ({', '.join(took)})" if took else "")
+
+
+def _summarize_foreign(run: Foreign) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    mean_s, stdev_s = run.latency_s["mean"], run.latency_s["stdev"]
+    if run.requests is not None:
+        facts["requests"] = str(run.requests)
+        if run.failed is not None:
+            facts["requests"] += f": {run.ok} ok, {run.failed} failed"
+    if run.elapsed_s is not None:
+        facts["elapsed"] = duration(run.elapsed_s)
+    if run.throughput is not None:
+        whose = "requests/s (those that are ok)" if run.ok is not None else "requests/s, as it says"
+        facts["throughput"] = f"{three_digits(run.throughput)} {whose}"
+    if mean_s is not None:
+        facts["response time"] = f"{duration(mean_s)} mean"
+        if stdev_s is not None:
+            facts["response time"] += f", {duration(stdev_s)} stdev"
+    return facts
+
+
+def _list_histogram(run: Run | Foreign) -> list[str]:
+    if run.histogram:
+        bars = draw_histograms({"": run.histogram})
+    else:
+        bars = draw_buckets(run.buckets) if isinstance(run, Foreign) else []
+    return ["Response time histogram", *(f"  {bar}" for bar in bars)] if bars else []
+
+
+def read_figure_s(run: Run | Foreign, key: str) -> float | None:
+    """One figure of the response times in seconds: "min", "mean", "p99.9"; None if not known."""
+    if key[0] == "p" and run.histogram:
+        return run.histogram.percentile_s(float(key[1:]))
+    return run.latency_s.get(key)
+
+
+def _list_percentiles(run: Run | Foreign, percentiles: Sequence[float]) -> list[str]:
+    keys = ["min", *(f"p{p:g}" for p in percentiles), "max"]
+    if not run.histogram and percentiles is PERCENTILES:
+        keys = _list_known(run)
+    shown = {key: read_figure_s(run, key) for key in keys}
+    if not any(shown.values()):
+        return []
+    unit_s, unit = unit_of(shown.values())
+    cells = format_cells(shown.values(), unit_s)
+    rows = [[f"  {key}", cell] for key, cell in zip(shown, cells, strict=True)]
+    lines = [f"Latency distribution ({unit})", *Table(rows, "<>").to_lines()]
+    if None in shown.values():
+        lines.append(f"  - fewer than {SAMPLES_BEYOND} samples beyond it")
+    return lines
+
+
+def _list_known(run: Run | Foreign) -> list[str]:
+    """All figures that a source says, and no more; of very many the usual ones."""
+    said = {key for key, value in run.latency_s.items() if value is not None}
+    ranks = sorted(float(key[1:]) for key in said if key[0] == "p")
+    ranks = [p for p in ranks if p >= 50 and (len(ranks) < MOST_RANKS or p in PERCENTILES)]
+    return [*({"min"} & said), *(f"p{p:g}" for p in ranks), *({"max"} & said)]
+
+
+def _list_counts(counts: Mapping[str, int]) -> list[str]:
+    rows = [[f"  {key[:60]}", str(count)] for key, count in sorted(counts.items())]
+    return Table(rows, "<>").to_lines() if rows else ["  none"]
+
+
+def tabulate_targets(targets: Sequence[Target]) -> Table:
+    """A row of figures for each target of a run."""
+    times = [(target.latency_s["p50"], target.latency_s["p99"]) for target in targets]
+    unit_s, unit = unit_of(time_s for pair in times for time_s in pair)
+    rows = [["target", "ok", "failed", f"p50 {unit}", f"p99 {unit}"]]
+    for target, pair in zip(targets, times, strict=True):
+        counts = [str(target.ok), str(target.failed)]
+        rows.append([target.name[:40], *counts, *format_cells(pair, unit_s)])
+    return Table(rows, "<>>>>")
+
+
+def tabulate_curve(points: Sequence[Point]) -> Table:
+    """What a server did at each rate it was asked for, one unit for both response times."""
+    unit_s, unit = unit_of(time_s for point in points for time_s in (point.p50_s, point.p99_s))
+    rows = [["rate", "requests/s", f"p50 {unit}", f"p99 {unit}", "failed"]]
+    for point in points:
+        rates = format_cells([point.rate, point.throughput])
+        times = format_cells([point.p50_s, point.p99_s], unit_s)
+        rows.append([*rates, *times, str(point.failed)])
+    return Table(rows, ">>>>>")
+
+
+def describe_point(point: Point) -> str:
+    """A point of the curve in one line, as a search goes on."""
+    times = f"p50 {duration(point.p50_s)}, p99 {duration(point.p99_s)}"
+    word = "kept" if point.kept else "broken"
+    return f"{point.rate:>8.5g}/s  {times}, {point.failed} failed: {word}"
+
+
+def _list_objectives(slo: Objectives) -> list[str]:
+    """Whether the objective was kept, and the highest rate that keeps it, where it was sought."""
+    lines = [f"Objective {slo.asked}"]
+    if slo.sought and slo.max_rate is None:
+        lines.append("  no rate keeps it")
+    elif slo.max_rate is not None:
+        lines.append(f"  kept up to {three_digits(slo.max_rate)} requests/s")
+    elif not slo.broken:
+        lines.append("  kept")
+    return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo.broken]
+
+
+# ---- Several runs ----------------------------------------------------------------------
+def compare(
+    runs: Sequence[Run | Foreign],
+    markdown: bool = False,
+    percentiles: Sequence[float] = PERCENTILES,
+    baseline: str = "",
+) -> str:
+    """Several runs beside each other, from any source, as text.
+
+    The ratios are those of the successes a second to the run named `baseline`, or else to
+    the first; ValueError where no run has that name. A run each has no interval: for that,
+    let loadgen.py run the URLs in rounds.
+    """
+    names = [run.name for run in runs]
+    base = names.index(baseline) if baseline else 0
+    is_alike = len({name[:14] for name in names}) < len(names)
+    labels = [f"{n} {name}" if is_alike else name for n, name in enumerate(names, 1)]
+    named = dict(zip(labels, runs, strict=True))
+    title = f"{len(runs)} runs, each against {labels[base]}"[: WIDTH - 4]
+    histograms = {label: run.histogram for label, run in named.items() if run.histogram}
+    whose = [f"{label[: WIDTH - 1]}:" for label in histograms] if len(histograms) == 1 else []
+    blocks: list[Block] = [
+        _list_circumstances(runs),
+        _tabulate_rates(named, runs[base]),
+        _tabulate_percentiles(named, percentiles),
+        whose + draw_histograms(histograms),
+        [wrapped("-", note, 2) for note in _list_notes(named)],
+    ]
+    head = f"### {title}\n\n" if markdown else f"{title}\n\n"
+    return head + render(blocks, markdown)
+
+
+def _list_circumstances(runs: Sequence[Run | Foreign]) -> list[str]:
+    """What all runs have in common in how they were made, and in what they differ."""
+    facts: dict[str, list[str]] = {}
+    for run in runs:
+        for key, value in _describe_circumstances(run).items():
+            facts.setdefault(key, []).append(value)
+    lines: dict[str, list[str]] = {"alike in": [], "differ in": [], "unsaid of some": []}
+    for key, values in facts.items():
+        known = [value for value in dict.fromkeys(values) if value]
+        if len(known) > 1:
+            lines["differ in"].append(f"{key} {' | '.join(known)}")
+        elif known:
+            line = "unsaid of some" if "" in values else "alike in"
+            lines[line].append(f"{key} {known[0]}")
+    return [wrapped(label, "; ".join(found), 16) for label, found in lines.items() if found]
+
+
+def _describe_circumstances(run: Run | Foreign) -> dict[str, str]:
+    """How a run was made, as far as its source says."""
+    if isinstance(run, Foreign):
+        rate, keepalive, environment = run.asked_rate, run.keepalive, Environment()
+        client, connections, loop = run.source, run.connections, ""
+    else:
+        rate, keepalive, environment = run.load.rate, run.load.keepalive, run.environment
+        client, connections, loop = run.load.client, run.load.connections, "closed"
+    return {
+        "client": client,
+        "connections": str(connections or ""),
+        "loop": f"open, {rate:g}/s" if rate else loop,
+        "keep-alive": {True: "yes", False: "no", None: ""}[keepalive],
+        "versions": list_versions(environment.packages),
+        "Python": environment.python,
+        "machine": describe_machine(environment),
+        "day": run.started[:10],
+    }
+
+
+def _list_notes(named: Mapping[str, Run | Foreign]) -> list[str]:
+    notes = ["the ratios are of one run each, so they have no interval"]
+    for label, run in named.items():
+        if isinstance(run, Run):
+            notes += [f"{label}: {reason}" for reason in run.validity.reasons]
+    sources = {run.source: run.cannot_know for run in named.values() if isinstance(run, Foreign)}
+    return notes + [f"not known from {source}: {what}" for source, what in sources.items()]
+
+
+def _tabulate_rates(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> Table:
+    runs, ratios = list(named.values()), []
+    for run in runs:
+        is_known = run.throughput is not None and base.throughput
+        ratios.append((run.throughput or 0.0) / (base.throughput or 1.0) if is_known else None)
+    columns = [
+        ["run", *named],
+        ["requests/s", *format_cells(run.throughput for run in runs)],
+        ["ratio", *format_cells(ratios)],
+        ["requests", *("-" if run.requests is None else str(run.requests) for run in runs)],
+        ["failed", *("-" if run.failed is None else str(run.failed) for run in runs)],
+    ]
+    servers = [run.server for run in runs if isinstance(run, Run) and run.server]
+    if len(servers) == len(runs):
+        cpu_us = format_cells(server.cpu_us_per_request for server in servers)
+        columns.append(["CPU µs/req", *cpu_us])
+        columns.append(["RSS MB", *format_cells((s.rss_bytes for s in servers), 1e6)])
+    return fit_columns(columns)
+
+
+def _tabulate_percentiles(
+    named: Mapping[str, Run | Foreign], percentiles: Sequence[float]
+) -> Table:
+    """The response times of each run in a row, all in the unit that suits their medians."""
+    runs = list(named.values())
+    medians_s = (read_figure_s(run, "p50") or read_figure_s(run, "max") for run in runs)
+    unit_s, unit = unit_of(medians_s)
+    columns = [[f"response time ({unit})", *named]]
+    for key in ["min", *(f"p{p:g}" for p in percentiles), "max"]:
+        values_s = [read_figure_s(run, key) for run in runs]
+        if any(values_s) or percentiles is not PERCENTILES:  # what was asked for is shown
+            columns.append([key, *format_cells(values_s, unit_s)])
+    return fit_columns(columns)
