@@ -7,6 +7,7 @@ these types everywhere else; the keys of the JSON are the names of the fields.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -350,6 +351,7 @@ class Round:
     errors: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     launch: int = 0  # the number of the start of the servers
+    margin: Share = 0.0  # noise may have taken so much of its throughput
     doubts: dict[Topic, str] = field(default_factory=dict)  # a sentence for each
 
     def value(self, metric: Metric) -> float | None:
@@ -368,6 +370,7 @@ class Arm:
     path: str = ""
     port: int | None = None
     workers: int = 1
+    expected: str = ""  # the arm's own line of what the script expects
     versions: dict[str, str] = field(default_factory=dict)  # of an old arm's own Python
     backlog: int | None = None  # new connections that may wait, as in force
     idle: Memory = Memory()  # before any load
@@ -392,11 +395,24 @@ class MeasuredRatio:
     rounds: int = 0
     launches: int = 0
     claim: bool = False  # whether the claim is about it
+    claimed: float | tuple[float, float] | None = None  # by its source; a range for a word
+    least: float | None = None  # the least effect that counts, where there is no figure
+    margin: Share = 0.0  # noise may have moved it so far, either way
+    at_least: bool = False  # something else limited it: the true one may be larger
+    at_most: bool = False  # or smaller
+    word: str = ""  # what it says of the claim
 
     @property
     def interval(self) -> Interval:
         ends = self.estimate, self.low, self.high
         return Interval(*ends, self.confidence, self.rounds, self.launches)
+
+    @property
+    def judged(self) -> Interval:
+        """The interval that decides: widened by what noise can have done, open to a limit."""
+        low = 0.0 if self.at_most else self.low * (1 - self.margin)
+        high = math.inf if self.at_least else self.high / max(1 - self.margin, 1e-9)
+        return replace(self.interval, low=low, high=high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -408,6 +424,7 @@ class Evidence:
     command: str = ""
     port: int | None = None
     path: str = "/"
+    expected: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     status: int
     answer: str
@@ -425,6 +442,7 @@ class Result:
     started: str  # ISO 8601, UTC
     elapsed_s: float = 0.0
     mode: str = "plain"  # quick, plain or full
+    budget_s: float | None = None  # it was to be decided within
     load: Asked | None = None  # what all arms have in common
     arms: dict[str, Arm] = field(default_factory=dict)
     ratios: list[MeasuredRatio] = field(default_factory=list)
@@ -435,6 +453,10 @@ class Result:
     then: str = ""  # the verdict on the versions the claim was made about
     reasons: list[str] = field(default_factory=list)  # why there is no verdict
     cause: list[str] = field(default_factory=list)  # what the control arms show
+    why: str = ""  # the one of these that the verdict stands beside
+    another_reason: bool = False  # it holds, but not for the reason that its source gives
+    by_cpu: str = ""  # the word by CPU time for a request, where something else limited
+    repeated: int = 0  # rounds that the machine disturbed, and that were done again
     environment: Environment = Environment()
 
     FORMAT: ClassVar[str] = "loadgen-result/1"
