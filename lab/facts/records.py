@@ -179,6 +179,7 @@ class ServerCost(Cost, Memory):
     """What a server used, all its processes together."""
 
     replaced: int = 0  # processes that ended meanwhile
+    queued_s: Seconds | None = None  # its threads were ready to run, and others had their core
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -22,21 +22,6 @@ class Effect(StrEnum):
     ENDS = "ends"  # something else was measured: there is no ratio
     WIDENS = "widens"  # the ratio may be off by a share, and is widened by it
     BOUNDS = "bounds"  # it pulled the ratio towards 1, which is a bound from one side
-
-
-EFFECTS: Mapping[Topic, Effect] = {
-    Topic.FAILURES: Effect.ENDS,
-    Topic.OVERFLOWS: Effect.ENDS,
-    Topic.RESTARTS: Effect.ENDS,
-    Topic.SENT: Effect.ENDS,
-    Topic.STEAL: Effect.WIDENS,
-    Topic.NEIGHBOUR: Effect.WIDENS,
-    Topic.QUEUED: Effect.WIDENS,
-    Topic.LAG: Effect.WIDENS,
-    Topic.RESOLUTION: Effect.WIDENS,
-    Topic.CLIENT: Effect.BOUNDS,
-    Topic.LITTLE: Effect.BOUNDS,
-}
 
 
 @dataclass(frozen=True)
@@ -168,24 +153,93 @@ def _neighbour(run: Run) -> str | None:
     return f"close {run.client.neighbour}: it used {busy} of a core meanwhile"
 
 
-CHECKS: tuple[tuple[Topic, Callable[[Run], str | None]], ...] = (
-    (Topic.CLIENT, _client),
-    (Topic.QUEUED, _queued),
-    (Topic.SENT, _sent),
-    (Topic.FAILURES, _failures),
-    (Topic.LITTLE, _little),
-    (Topic.LAG, _lag),
-    (Topic.RESOLUTION, _resolution),
-    (Topic.OVERFLOWS, _overflows),
-    (Topic.RESTARTS, _restarts),
-    (Topic.STEAL, _steal),
-    (Topic.NEIGHBOUR, _neighbour),
+# ---- How far noise can have moved a throughput ---------------------------------------------
+def _lost_to_steal(run: Run, cores: int) -> float:
+    """The hypervisor kept a share of all cores' time. All of it may have come from the one core
+    that mattered, of which it then is as many times the share as there are cores.
+    """
+    return run.environment.steal * (run.environment.cores or 1)
+
+
+def _lost_to_neighbour(run: Run, cores: int) -> float:
+    """Another process used a share of one core, and kept the server waiting for no more than
+    that; nor for longer than the server's threads are known to have waited for a core.
+    """
+    queued_s = run.server.queued_s if run.server else None
+    waited = math.inf if queued_s is None else queued_s / max(run.elapsed_s, 1e-9)
+    return min(run.client.neighbour_busy, waited)
+
+
+def _lost_to_queue(run: Run, cores: int) -> float:
+    """While the load generator waited for a core, nothing was sent or taken. In the rest of the
+    time the server did all that it did: a share q lost leaves at least 1 - q of the throughput.
+    """
+    return run.client.queued_s / run.load.processes / max(run.elapsed_s, 1e-9)
+
+
+def _lost_to_lag(run: Run, cores: int) -> float:
+    """For as long as the load generator stood still, nothing was sent or taken either."""
+    return run.client.loop_lag_s / max(run.elapsed_s, 1e-9)
+
+
+def _lost_to_resolution(run: Run, cores: int) -> float:
+    """A response time has the send lag in it, and may be smaller by so much."""
+    lag_s = run.histograms.send_lag_s.percentile_s(50) or 0.0
+    return min(1.0, lag_s / max(run.histogram.percentile_s(50) or 0.0, 1e-9))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that can be wrong, how to see it, and what it does to a ratio."""
+
+    topic: Topic
+    find: Callable[[Run], str | None]
+    effect: Effect
+    lost: Callable[[Run, int], float] | None = None  # the share of the throughput it took at most
+
+
+CHECKS = (
+    Check(Topic.CLIENT, _client, Effect.BOUNDS),
+    Check(Topic.QUEUED, _queued, Effect.WIDENS, _lost_to_queue),
+    Check(Topic.SENT, _sent, Effect.ENDS),
+    Check(Topic.FAILURES, _failures, Effect.ENDS),
+    Check(Topic.LITTLE, _little, Effect.BOUNDS),
+    Check(Topic.LAG, _lag, Effect.WIDENS, _lost_to_lag),
+    Check(Topic.RESOLUTION, _resolution, Effect.WIDENS, _lost_to_resolution),
+    Check(Topic.OVERFLOWS, _overflows, Effect.ENDS),
+    Check(Topic.RESTARTS, _restarts, Effect.ENDS),
+    Check(Topic.STEAL, _steal, Effect.WIDENS, _lost_to_steal),
+    Check(Topic.NEIGHBOUR, _neighbour, Effect.WIDENS, _lost_to_neighbour),
 )
+EFFECTS: Mapping[Topic, Effect] = {check.topic: check.effect for check in CHECKS}
+OF_THE_MACHINE = (Topic.STEAL, Topic.NEIGHBOUR, Topic.QUEUED, Topic.LAG)
+
+
+def find_margin(run: Run, topics: Container[Topic], cores: int = 0) -> float:
+    """The share of its throughput that noise can have taken from a run, at most, for `topics`.
+
+    What each took leaves a share of the time, and what all took leaves the product of these. A
+    server in a closed loop that may use `cores` and used u of their time cannot have lost more
+    than the other 1 - u, whatever went on: for more answers it would have needed more of them.
+    """
+    left = 1.0
+    for check in CHECKS:
+        if check.lost and check.topic in topics:
+            left *= 1 - min(1.0, check.lost(run, cores))
+    idle = 1.0
+    if run.server and cores and not run.load.rate and not run.load.think_s:
+        idle = 1 - min(1.0, run.server.cpu_s / max(run.elapsed_s, 1e-9) / cores)
+    return min(1 - left, idle)
+
+
+def find_disturbance(run: Run) -> float:
+    """The share of the time that others took, by what was seen of the machine alone."""
+    return find_margin(run, OF_THE_MACHINE)
 
 
 def find_doubts(run: Run) -> list[Doubt]:
     """Why a run should not be believed; empty where nothing speaks against it."""
-    return [Doubt(topic, said) for topic, check in CHECKS if (said := check(run))]
+    return [Doubt(check.topic, said) for check in CHECKS if (said := check.find(run))]
 
 
 def judge(run: Run) -> Run:

@@ -1,0 +1,512 @@
+"""The verdict: what an interval says of a claim, and what control arms say of its reason."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from enum import StrEnum
+
+from lab.facts.interval import Interval, median_interval, ratio_interval
+from lab.facts.records import THEN, Arm, MeasuredRatio, Metric, Round, Topic
+from lab.facts.text import three_digits
+from lab.facts.validity import EFFECTS, Effect
+
+LEAST = 1.05  # an effect below it is none
+NOT_ENOUGH = "not enough data"
+FEW = 5  # what limits the client in no more than one round of so many is let pass
+
+Arms = Mapping[str, Arm]
+
+
+class Word(StrEnum):
+    """What was found of a claim."""
+
+    REPRODUCED = "REPRODUCED"
+    EXAGGERATED = "EXAGGERATED"
+    UNDERSTATED = "UNDERSTATED"
+    NOT_REPRODUCED = "NOT REPRODUCED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+WEAKEST_FIRST = (
+    Word.NOT_REPRODUCED,  # one that is settles the claim, whatever becomes of the others
+    Word.INCONCLUSIVE,
+    Word.EXAGGERATED,
+    Word.REPRODUCED,
+    Word.UNDERSTATED,
+)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """Ratios for which the word is the same."""
+
+    low: float
+    high: float
+    word: Word
+
+    def holds(self, interval: Interval) -> bool:
+        return self.low <= interval.low and interval.high <= self.high
+
+
+# ---- What a script claims ----------------------------------------------------------------
+@dataclass(frozen=True)
+class Ratio:
+    """A claim about speed: by how much `over` exceeds `under`, in each round.
+
+    `claimed` is the figure of its source, written so that it is above 1; or a range for a word,
+    where 0.8 to 1.25 means "the same". Without it `least` is the least effect that counts.
+    Raises ValueError for what cannot be claimed.
+    """
+
+    over: str
+    under: str
+    claimed: float | tuple[float, float] | None = None
+    least: float | None = None
+    metric: Metric | str = Metric.THROUGHPUT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metric", Metric(self.metric))
+        if self.claimed is not None and self.least is not None:
+            raise ValueError("claimed and least: a claim has a figure, or it has none")
+        if isinstance(self.claimed, tuple):
+            low, high = self.claimed
+            if not 0 < low < high:
+                raise ValueError(f"claimed {low:g} to {high:g}: write the lower one first")
+        elif self.claimed is not None and self.claimed <= LEAST:
+            raise ValueError(
+                f"claimed {self.claimed:g}: write the ratio the way round that is above "
+                f"{LEAST:g}, or a range that has 1 in it for no difference"
+            )
+
+    @property
+    def floor(self) -> float:
+        """The least effect that counts, where the claim has no figure."""
+        return LEAST if self.least is None else self.least
+
+    @property
+    def expected(self) -> tuple[float, float]:
+        """From where to where it counts as the effect claimed: half to twice the gain."""
+        if self.claimed is None:
+            return self.floor, math.inf
+        if isinstance(self.claimed, tuple):
+            return self.claimed
+        gain = self.claimed - 1
+        return max(LEAST, 1 + gain / 2), 1 + 2 * gain
+
+    @property
+    def zones(self) -> tuple[Zone, ...]:
+        """The words from ratio 0 to infinity, in order and without a gap."""
+        low, high = self.expected
+        if self.claimed is None:
+            return Zone(0, low, Word.NOT_REPRODUCED), Zone(low, math.inf, Word.REPRODUCED)
+        if low < 1:  # who claims that there is no difference has understated none
+            same = Zone(low, high, Word.REPRODUCED)
+            return (
+                Zone(0, low, Word.NOT_REPRODUCED), same, Zone(high, math.inf, Word.NOT_REPRODUCED)
+            )  # fmt: skip
+        found = [Zone(0, LEAST, Word.NOT_REPRODUCED), Zone(LEAST, low, Word.EXAGGERATED)]
+        found += [Zone(low, high, Word.REPRODUCED), Zone(high, math.inf, Word.UNDERSTATED)]
+        return tuple(zone for zone in found if zone.low < zone.high)
+
+    @property
+    def rule(self) -> str:
+        """The zones in a sentence."""
+        return ", ".join(f"{zone.word} {_range(zone)}" for zone in self.zones)
+
+    def word(self, interval: Interval) -> Word:
+        """The word of the zone that the whole interval lies in."""
+        found = (zone.word for zone in self.zones if zone.holds(interval))
+        return next(found, Word.INCONCLUSIVE)
+
+    def of(self, era: str) -> Ratio:
+        """The same ratio between the arms of an era: "" is today, or THEN."""
+        return replace(self, over=self.over + era, under=self.under + era)
+
+
+def _range(zone: Zone) -> str:
+    if zone.high == math.inf:
+        return f"from {zone.low:.3g}"
+    return f"below {zone.high:.3g}" if zone.low == 0 else f"{zone.low:.3g} to {zone.high:.3g}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A claim about what the arms did, each side of it a question to {name: arm}."""
+
+    rule: str
+    reproduced: Callable[[Arms], bool]
+    not_reproduced: Callable[[Arms], bool]
+
+    def word(self, arms: Arms) -> Word:
+        if self.reproduced(arms):
+            return Word.REPRODUCED
+        return Word.NOT_REPRODUCED if self.not_reproduced(arms) else Word.INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What a control arm shows: `then` where the whole interval of over / under lies above
+    `above` and below `below`, `otherwise` where all of it lies outside.
+
+    With `another_reason`, `then` means that the effect has not the reason that its source
+    gives: a control arm without that reason has it still, or one without something else has
+    lost it. In the texts {ratio} is "2.1×", {faster} "2.1× faster".
+    """
+
+    over: str
+    under: str
+    _: KW_ONLY
+    then: str
+    otherwise: str
+    above: float = 0.0
+    below: float = math.inf
+    metric: Metric | str = Metric.THROUGHPUT
+    another_reason: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metric", Metric(self.metric))
+        if self.above == 0 and self.below == math.inf:
+            raise ValueError("a Cause needs above, below or both")
+
+    def holds(self, interval: Interval) -> bool | None:
+        """Whether `then` is so; None where the interval does not tell."""
+        if self.above <= interval.low and interval.high <= self.below:
+            return True
+        is_outside = interval.high <= self.above or interval.low >= self.below
+        return False if is_outside else None
+
+
+Claim = Ratio | Sequence[Ratio] | Outcome
+
+
+def ratios_of(claim: Claim, era: str = "") -> list[Ratio]:
+    """The ratios that a claim is about, between the arms of one era."""
+    if isinstance(claim, Outcome):
+        return []
+    ratios = [claim] if isinstance(claim, Ratio) else claim
+    return [ratio.of(era) for ratio in ratios]
+
+
+def rule_of(claim: Claim) -> str:
+    """The rule of a claim, in words; of several ratios each with its arms."""
+    if isinstance(claim, Ratio | Outcome):
+        return claim.rule
+    return "; ".join(f"{ratio.over} / {ratio.under}: {ratio.rule}" for ratio in claim)
+
+
+# ---- Ratios in words ---------------------------------------------------------------------
+_WORDS = {  # of a ratio above 1, and of one below it, which is said the other way round
+    Metric.THROUGHPUT: ("faster", "slower"),
+    Metric.P50: ("as long", "shorter"),
+    Metric.P99: ("as long", "shorter"),
+    Metric.ELAPSED: ("as long", "shorter"),
+    Metric.SERVER_CPU: ("as much CPU time", "less CPU time"),
+    Metric.CLIENT_CPU: ("as much CPU time", "less CPU time"),
+}
+
+
+def times(ratio: float) -> str:
+    """A ratio the way round in which it is above 1: "2.1×"."""
+    ratio = max(ratio, 1 / ratio) if ratio else math.inf
+    return f"{three_digits(ratio)}×"
+
+
+def faster(interval: Interval, metric: Metric = Metric.THROUGHPUT) -> str:
+    """What a ratio says of its first arm: "2.1× faster", "1.8× slower", "as fast (1.01×)"."""
+    more, less = _WORDS[metric]
+    if metric == Metric.THROUGHPUT and 1 / LEAST <= interval.low and interval.high <= LEAST:
+        return f"as fast ({interval.estimate:.2f}×)"
+    return f"{times(interval.estimate)} {more if interval.estimate >= 1 else less}"
+
+
+def compared(interval: Interval | None) -> str:
+    """What a ratio of throughputs says of the first of two without any claim."""
+    if interval is None:
+        return NOT_ENOUGH
+    if 1 / LEAST <= interval.low and interval.high <= LEAST:
+        return "no difference"
+    if interval.low > 1:
+        return "faster"
+    return "slower" if interval.high < 1 else NOT_ENOUGH
+
+
+# ---- Ratios as measured ------------------------------------------------------------------
+def _topics(rounds: Iterable[Round], subject: Sequence[str]) -> dict[Topic, list[str]]:
+    """The doubts in some rounds, {topic: sentences}, but for what is studied."""
+    found: dict[Topic, list[str]] = {}
+    for topic, sentence in (item for each in rounds for item in each.doubts.items()):
+        if topic not in subject:
+            found.setdefault(topic, []).append(sentence)
+    return found
+
+
+def _is_limited(arm: Arm, subject: Sequence[str]) -> bool:
+    """Whether something other than the server limited an arm in more than a few rounds."""
+    found = _topics(arm.rounds, subject)
+    limits = [len(said) for topic, said in found.items() if EFFECTS.get(topic) == Effect.BOUNDS]
+    return max(limits, default=0) > len(arm.rounds) // FEW
+
+
+def find_faults(arms: Arms, names: Iterable[str], subject: Sequence[str] = ()) -> list[str]:
+    """Why no ratio can be taken of these arms: something else was measured."""
+    return [
+        f"{name}, {len(said)} of {len(arms[name].rounds)} rounds: {said[0]}"
+        for name in dict.fromkeys(names)
+        for topic, said in _topics(arms[name].rounds, subject).items()
+        if EFFECTS.get(topic) == Effect.ENDS
+    ]
+
+
+def measure(
+    arms: Arms, over: str, under: str, metric: Metric | str = Metric.THROUGHPUT,
+    subject: Sequence[str] = (),
+) -> MeasuredRatio | None:  # fmt: skip
+    """Pair two arms round by round: the interval of their ratio, and how far noise can have
+    moved it. None where there are too few rounds, or something else was measured.
+
+    If noise took at most a share s of the throughput of a side in a round (its `margin`), the
+    true ratio of that round is at least the measured one times 1 - s of the lower side, and at
+    most that divided by 1 - s of the upper one. An interval for the ratios moved down so far
+    ends below the true one as surely as one for the true ratios would, and one for those moved
+    up ends above it. The margin is the larger of the two distances.
+
+    Where the load generator or the machine limited the upper side, its true throughput is
+    higher than what was seen: the ratio is "at least". Where the lower side was, it is "at
+    most". Where both were, they were drawn together, and the true ratio lies farther from 1.
+    """
+    metric = Metric(metric)
+    if find_faults(arms, (over, under), subject):
+        return None
+    pairs = [
+        (a.value(metric), b.value(metric), a, b)
+        for a, b in zip(arms[over].rounds, arms[under].rounds, strict=True)
+    ]
+    known = [(x / y, a, b) for x, y, a, b in pairs if x is not None and y]
+    launches = [a.launch for _, a, _ in known]
+    found = _interval([ratio for ratio, _, _ in known], launches)
+    if found is None:
+        return None
+    measured = MeasuredRatio(over=over, under=under, metric=metric, **vars(found))
+    if metric in (Metric.SERVER_CPU, Metric.CLIENT_CPU):  # what is kept from it, it cannot use
+        return measured
+    sides = [(ratio, _margin(a, metric), _margin(b, metric)) for ratio, a, b in known]
+    if metric != Metric.THROUGHPUT:  # the longer, the slower
+        sides = [(ratio, s_under, s_over) for ratio, s_over, s_under in sides]
+    measured = replace(measured, margin=_widening(found, sides, launches))
+    upper, lower = (_is_limited(arms[name], subject) for name in (over, under))
+    if metric != Metric.THROUGHPUT:
+        upper, lower = lower, upper
+    return replace(
+        measured,
+        at_least=upper and (not lower or found.low > 1 or _holds_1(found)),
+        at_most=lower and (not upper or found.high < 1 or _holds_1(found)),
+    )
+
+
+def _holds_1(interval: Interval) -> bool:
+    return interval.low <= 1 <= interval.high
+
+
+def _margin(each: Round, metric: Metric) -> float:
+    """No share of the time bounds a p99: one in a hundred requests is easily hit."""
+    return float(each.margin > 0) if metric == Metric.P99 else each.margin
+
+
+def _widening(
+    found: Interval, sides: Sequence[tuple[float, float, float]], launches: Sequence[int]
+) -> float:
+    """The share by which an interval has to be widened, so that it holds what the ratios may
+    have been: sides are (ratio, share that the upper side lost, share that the lower one did).
+    """
+    if not any(s_over or s_under for _, s_over, s_under in sides):
+        return 0.0
+    if any(max(s_over, s_under) >= 1 for _, s_over, s_under in sides):
+        return 1.0
+    moved_down = _interval([ratio * (1 - s_under) for ratio, _, s_under in sides], launches)
+    moved_up = _interval([ratio / (1 - s_over) for ratio, s_over, _ in sides], launches)
+    assert moved_down and moved_up  # of as many ratios as there is one of
+    return max(0.0, 1 - moved_down.low / found.low, 1 - found.high / moved_up.high)
+
+
+def _interval(ratios: Sequence[float], launches: Sequence[int]) -> Interval | None:
+    """Over launches; over the rounds alone where there is but one launch, as with --quick."""
+    if not ratios or min(ratios) <= 0:
+        return None
+    if len(set(launches)) > 1:
+        return ratio_interval(ratios, launches)
+    return median_interval(ratios)
+
+
+def weigh(arms: Arms, over: str, under: str) -> tuple[MeasuredRatio | None, list[str]]:
+    """Compare two arms without a claim: the ratio, and why there is none or some doubt."""
+    reasons = find_faults(arms, (over, under))
+    return measure(arms, over, under), reasons
+
+
+# ---- The verdict -------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What was found of a claim, or why nothing was."""
+
+    word: Word
+    reasons: list[str] = field(default_factory=list)  # why it is INCONCLUSIVE
+    ratios: list[MeasuredRatio] = field(default_factory=list)
+    by_cpu: str = ""  # the word by CPU time a request, where something else was the limit
+    waits_for: str = ""  # what would decide it, where more rounds may
+
+    def __str__(self) -> str:
+        texts = [
+            f"{times(r.estimate)} (95 % CI {three_digits(r.low)}–{three_digits(r.high)})"
+            for r in self.ratios
+            if r.metric != Metric.SERVER_CPU or r.claim
+        ]
+        return " ".join([self.word, *texts, "; ".join(self.reasons)]).strip()
+
+
+def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "") -> Verdict:
+    """The verdict by the rule of a claim. Of several ratios the weakest word counts: all of
+    them are claimed, so that one that is not reproduced settles it.
+
+    `subject` names what is studied and so no reason for doubt. The arms of an era stand in an
+    outcome for those of today.
+    """
+    if isinstance(claim, Outcome):
+        return _decide_outcome(arms, claim, subject, era)
+    ratios = ratios_of(claim, era)
+    names = [name for ratio in ratios for name in (ratio.over, ratio.under)]
+    if faults := find_faults(arms, names, subject):
+        return Verdict(word=Word.INCONCLUSIVE, reasons=faults)
+    words, measured, cpu_words, waits = [], [], [], []
+    for ratio in ratios:
+        found = measure(arms, ratio.over, ratio.under, ratio.metric, subject)
+        if found is None:
+            few = "too few rounds for an interval: use --rounds 6, or more launches with --budget"
+            return Verdict(word=Word.INCONCLUSIVE, reasons=[few], ratios=measured, waits_for=few)
+        word = ratio.word(found.judged)
+        by_cpu = _cost(arms, ratio, subject) if found.at_least or found.at_most else None
+        if by_cpu:
+            measured.append(by_cpu)
+            cpu_words.append(Word(by_cpu.word))
+            if word == Word.INCONCLUSIVE and _is_alike(arms, ratio):
+                word = Word(by_cpu.word)
+        measured.append(_claimed(found, ratio, word, era))
+        words.append(word)
+        if word == Word.INCONCLUSIVE:
+            waits.append(_needs(found, ratio))
+    word = min(words, key=WEAKEST_FIRST.index)
+    undecided = waits if word == Word.INCONCLUSIVE else []
+    return Verdict(
+        word=word,
+        reasons=undecided,
+        ratios=sorted(measured, key=lambda each: not each.claim),
+        by_cpu=min(cpu_words, key=WEAKEST_FIRST.index, default=""),
+        waits_for="; ".join(undecided),
+    )
+
+
+def _claimed(found: MeasuredRatio, ratio: Ratio, word: Word, era: str) -> MeasuredRatio:
+    """The ratio as measured, with what was claimed of it."""
+    least = ratio.floor if ratio.claimed is None else None
+    return replace(found, claim=not era, claimed=ratio.claimed, least=least, word=word)
+
+
+def _cost(arms: Arms, ratio: Ratio, subject: Sequence[str]) -> MeasuredRatio | None:
+    """Where something else limited both: what a request of the lower side costs, in the CPU
+    time of one of the upper side. It is how much faster a core could serve the latter.
+    """
+    found = measure(arms, ratio.under, ratio.over, Metric.SERVER_CPU, subject)
+    return found and replace(found, word=ratio.word(found.judged))
+
+
+def _is_alike(arms: Arms, ratio: Ratio) -> bool:
+    """Whether CPU time can stand for throughput: as many processes on both sides."""
+    return ratio.metric == Metric.THROUGHPUT and (
+        arms[ratio.over].workers == arms[ratio.under].workers
+    )
+
+
+def _decide_outcome(arms: Arms, claim: Outcome, subject: Sequence[str], era: str) -> Verdict:
+    today = {name: arm for name, arm in arms.items() if not name.endswith(THEN)}
+    old = {n.removesuffix(THEN): arm for n, arm in arms.items() if n.endswith(THEN)}
+    asked = today | old if era else today
+    reasons = find_faults(asked, asked, subject) + [
+        f"{name}, {len(said)} of {len(arm.rounds)} rounds: {said[0]}"
+        for name, arm in asked.items()
+        for topic, said in _topics(arm.rounds, subject).items()
+        if EFFECTS.get(topic) != Effect.ENDS and len(said) > len(arm.rounds) // FEW
+    ]  # an outcome has no margin by which to be widened
+    word = claim.word(asked)
+    if word == Word.INCONCLUSIVE:
+        reasons.append("what was seen decides neither way: is the rule complete?")
+    return Verdict(word=Word.INCONCLUSIVE if reasons else word, reasons=reasons)
+
+
+def _needs(found: MeasuredRatio, ratio: Ratio) -> str:
+    """What keeps an interval from a verdict: "interval 1.2–1.6, needs to be below 1.41"."""
+    judged = found.judged
+    text = f"interval {three_digits(judged.low)}–{three_digits(judged.high)}"
+    zone = next(zone for zone in ratio.zones if zone.low <= found.estimate <= zone.high)
+    return f"{text}, needs to be {_place(zone)}"
+
+
+def _place(zone: Zone) -> str:
+    if zone.low == 0:
+        return f"below {zone.high:.3g}"
+    if zone.high == math.inf:
+        return f"above {zone.low:.3g}"
+    return f"within {zone.low:.3g}–{zone.high:.3g}"
+
+
+def more_s(verdict: Verdict, claim: Claim, spent_s: float) -> float:
+    """About how much longer it takes until the intervals are as narrow as they need to be: a
+    width shrinks as the square root of the time. Infinite where a margin is what is too wide.
+    """
+    wanted = [spent_s]
+    for ratio, found in ((r, m) for r in ratios_of(claim) for m in verdict.ratios if m.claim):
+        if (found.over, found.under) != (ratio.over, ratio.under) or found.word != "INCONCLUSIVE":
+            continue
+        estimate = math.log(found.estimate)
+        zone = next(zone for zone in ratio.zones if zone.low <= found.estimate <= zone.high)
+        down = estimate - (math.log(zone.low) if zone.low else -math.inf)
+        up = (math.log(zone.high) if zone.high < math.inf else math.inf) - estimate
+        margin = -math.log1p(-min(found.margin, 1 - 1e-9))
+        room = min(down, up) - margin
+        half = max(estimate - math.log(found.low), math.log(found.high) - estimate)
+        wanted.append(spent_s * (half / room) ** 2 if room > 0 else math.inf)
+    return max(wanted) - spent_s
+
+
+# ---- The reason --------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """What a control arm showed."""
+
+    sentence: str
+    ratio: MeasuredRatio | None = None
+    holds: bool | None = None  # None: it did not tell
+    is_another: bool = False  # than the source gives
+
+
+def explain(arms: Arms, cause: Cause, subject: Sequence[str] = ()) -> Reason | None:
+    """What a control arm shows, or why it shows nothing; None where it was not run."""
+    if not {cause.over, cause.under} <= set(arms):
+        return None
+    pair = f"{cause.over} against {cause.under}"
+    if faults := find_faults(arms, (cause.over, cause.under), subject):
+        return Reason(sentence=f"{pair} cannot be compared: {faults[0]}")
+    metric = Metric(cause.metric)
+    found = measure(arms, cause.over, cause.under, metric, subject)
+    if found is None:
+        return Reason(sentence=f"{pair}: {NOT_ENOUGH}")
+    holds = cause.holds(found.judged)
+    said = faster(found.interval, metric)
+    if holds is None:
+        low, high = three_digits(found.judged.low), three_digits(found.judged.high)
+        sentence = f"{pair} is undecided: {said}, interval {low}–{high}"
+        return Reason(sentence=sentence, ratio=found)
+    text = cause.then if holds else cause.otherwise
+    sentence = text.format(ratio=times(found.estimate), faster=said)
+    another = holds and cause.another_reason
+    return Reason(sentence=sentence, ratio=found, holds=holds, is_another=another)
