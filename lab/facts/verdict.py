@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 
-from lab.facts.interval import Interval, median_interval, ratio_interval
-from lab.facts.records import THEN, Arm, MeasuredRatio, Metric, Round, Topic
+from lab.facts.interval import Interval
+from lab.facts.ratio import (
+    FEW,
+    LEAST,
+    NOT_ENOUGH,
+    Arms,
+    faster,
+    find_faults,
+    find_topics,
+    measure,
+    times,
+)
+from lab.facts.records import THEN, MeasuredRatio, Metric
 from lab.facts.text import three_digits
-from lab.facts.validity import EFFECTS, Effect
-
-LEAST = 1.05  # an effect below it is none
-NOT_ENOUGH = "not enough data"
-FEW = 5  # what limits the client in no more than one round of so many is let pass
-
-Arms = Mapping[str, Arm]
 
 
 class Word(StrEnum):
@@ -196,155 +200,6 @@ def rule_of(claim: Claim) -> str:
     return "; ".join(f"{ratio.over} / {ratio.under}: {ratio.rule}" for ratio in claim)
 
 
-# ---- Ratios in words ---------------------------------------------------------------------
-_WORDS = {  # of a ratio above 1, and of one below it, which is said the other way round
-    Metric.THROUGHPUT: ("faster", "slower"),
-    Metric.P50: ("as long", "shorter"),
-    Metric.P99: ("as long", "shorter"),
-    Metric.ELAPSED: ("as long", "shorter"),
-    Metric.SERVER_CPU: ("as much CPU time", "less CPU time"),
-    Metric.CLIENT_CPU: ("as much CPU time", "less CPU time"),
-}
-
-
-def times(ratio: float) -> str:
-    """A ratio the way round in which it is above 1: "2.1×"."""
-    ratio = max(ratio, 1 / ratio) if ratio else math.inf
-    return f"{three_digits(ratio)}×"
-
-
-def faster(interval: Interval, metric: Metric = Metric.THROUGHPUT) -> str:
-    """What a ratio says of its first arm: "2.1× faster", "1.8× slower", "as fast (1.01×)"."""
-    more, less = _WORDS[metric]
-    if metric == Metric.THROUGHPUT and 1 / LEAST <= interval.low and interval.high <= LEAST:
-        return f"as fast ({interval.estimate:.2f}×)"
-    return f"{times(interval.estimate)} {more if interval.estimate >= 1 else less}"
-
-
-def compared(interval: Interval | None) -> str:
-    """What a ratio of throughputs says of the first of two without any claim."""
-    if interval is None:
-        return NOT_ENOUGH
-    if 1 / LEAST <= interval.low and interval.high <= LEAST:
-        return "no difference"
-    if interval.low > 1:
-        return "faster"
-    return "slower" if interval.high < 1 else NOT_ENOUGH
-
-
-# ---- Ratios as measured ------------------------------------------------------------------
-def _topics(rounds: Iterable[Round], subject: Sequence[str]) -> dict[Topic, list[str]]:
-    """The doubts in some rounds, {topic: sentences}, but for what is studied."""
-    found: dict[Topic, list[str]] = {}
-    for topic, sentence in (item for each in rounds for item in each.doubts.items()):
-        if topic not in subject:
-            found.setdefault(topic, []).append(sentence)
-    return found
-
-
-def _is_limited(arm: Arm, subject: Sequence[str]) -> bool:
-    """Whether something other than the server limited an arm in more than a few rounds."""
-    found = _topics(arm.rounds, subject)
-    limits = [len(said) for topic, said in found.items() if EFFECTS.get(topic) == Effect.BOUNDS]
-    return max(limits, default=0) > len(arm.rounds) // FEW
-
-
-def find_faults(arms: Arms, names: Iterable[str], subject: Sequence[str] = ()) -> list[str]:
-    """Why no ratio can be taken of these arms: something else was measured."""
-    return [
-        f"{name}, {len(said)} of {len(arms[name].rounds)} rounds: {said[0]}"
-        for name in dict.fromkeys(names)
-        for topic, said in _topics(arms[name].rounds, subject).items()
-        if EFFECTS.get(topic) == Effect.ENDS
-    ]
-
-
-def measure(
-    arms: Arms, over: str, under: str, metric: Metric | str = Metric.THROUGHPUT,
-    subject: Sequence[str] = (),
-) -> MeasuredRatio | None:  # fmt: skip
-    """Pair two arms round by round: the interval of their ratio, and how far noise can have
-    moved it. None where there are too few rounds, or something else was measured.
-
-    If noise took at most a share s of the throughput of a side in a round (its `margin`), the
-    true ratio of that round is at least the measured one times 1 - s of the lower side, and at
-    most that divided by 1 - s of the upper one. An interval for the ratios moved down so far
-    ends below the true one as surely as one for the true ratios would, and one for those moved
-    up ends above it. The margin is the larger of the two distances.
-
-    Where the load generator or the machine limited the upper side, its true throughput is
-    higher than what was seen: the ratio is "at least". Where the lower side was, it is "at
-    most". Where both were, they were drawn together, and the true ratio lies farther from 1.
-    """
-    metric = Metric(metric)
-    if find_faults(arms, (over, under), subject):
-        return None
-    pairs = [
-        (a.value(metric), b.value(metric), a, b)
-        for a, b in zip(arms[over].rounds, arms[under].rounds, strict=True)
-    ]
-    known = [(x / y, a, b) for x, y, a, b in pairs if x is not None and y]
-    launches = [a.launch for _, a, _ in known]
-    found = _interval([ratio for ratio, _, _ in known], launches)
-    if found is None:
-        return None
-    measured = MeasuredRatio(over=over, under=under, metric=metric, **vars(found))
-    if metric in (Metric.SERVER_CPU, Metric.CLIENT_CPU):  # what is kept from it, it cannot use
-        return measured
-    sides = [(ratio, _margin(a, metric), _margin(b, metric)) for ratio, a, b in known]
-    if metric != Metric.THROUGHPUT:  # the longer, the slower
-        sides = [(ratio, s_under, s_over) for ratio, s_over, s_under in sides]
-    measured = replace(measured, margin=_widening(found, sides, launches))
-    upper, lower = (_is_limited(arms[name], subject) for name in (over, under))
-    if metric != Metric.THROUGHPUT:
-        upper, lower = lower, upper
-    return replace(
-        measured,
-        at_least=upper and (not lower or found.low > 1 or _holds_1(found)),
-        at_most=lower and (not upper or found.high < 1 or _holds_1(found)),
-    )
-
-
-def _holds_1(interval: Interval) -> bool:
-    return interval.low <= 1 <= interval.high
-
-
-def _margin(each: Round, metric: Metric) -> float:
-    """No share of the time bounds a p99: one in a hundred requests is easily hit."""
-    return float(each.margin > 0) if metric == Metric.P99 else each.margin
-
-
-def _widening(
-    found: Interval, sides: Sequence[tuple[float, float, float]], launches: Sequence[int]
-) -> float:
-    """The share by which an interval has to be widened, so that it holds what the ratios may
-    have been: sides are (ratio, share that the upper side lost, share that the lower one did).
-    """
-    if not any(s_over or s_under for _, s_over, s_under in sides):
-        return 0.0
-    if any(max(s_over, s_under) >= 1 for _, s_over, s_under in sides):
-        return 1.0
-    moved_down = _interval([ratio * (1 - s_under) for ratio, _, s_under in sides], launches)
-    moved_up = _interval([ratio / (1 - s_over) for ratio, s_over, _ in sides], launches)
-    assert moved_down and moved_up  # of as many ratios as there is one of
-    return max(0.0, 1 - moved_down.low / found.low, 1 - found.high / moved_up.high)
-
-
-def _interval(ratios: Sequence[float], launches: Sequence[int]) -> Interval | None:
-    """Over launches; over the rounds alone where there is but one launch, as with --quick."""
-    if not ratios or min(ratios) <= 0:
-        return None
-    if len(set(launches)) > 1:
-        return ratio_interval(ratios, launches)
-    return median_interval(ratios)
-
-
-def weigh(arms: Arms, over: str, under: str) -> tuple[MeasuredRatio | None, list[str]]:
-    """Compare two arms without a claim: the ratio, and why there is none or some doubt."""
-    reasons = find_faults(arms, (over, under))
-    return measure(arms, over, under), reasons
-
-
 # ---- The verdict -------------------------------------------------------------------------
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -378,7 +233,10 @@ def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "")
     names = [name for ratio in ratios for name in (ratio.over, ratio.under)]
     if faults := find_faults(arms, names, subject):
         return Verdict(word=Word.INCONCLUSIVE, reasons=faults)
-    words, measured, cpu_words, waits = [], [], [], []
+    words: list[Word] = []
+    cpu_words: list[Word] = []
+    waits: list[str] = []
+    measured: list[MeasuredRatio] = []
     for ratio in ratios:
         found = measure(arms, ratio.over, ratio.under, ratio.metric, subject)
         if found is None:
@@ -431,16 +289,19 @@ def _decide_outcome(arms: Arms, claim: Outcome, subject: Sequence[str], era: str
     today = {name: arm for name, arm in arms.items() if not name.endswith(THEN)}
     old = {n.removesuffix(THEN): arm for n, arm in arms.items() if n.endswith(THEN)}
     asked = today | old if era else today
-    reasons = find_faults(asked, asked, subject) + [
+    if faults := find_faults(asked, asked, subject):
+        return Verdict(word=Word.INCONCLUSIVE, reasons=faults)
+    reasons = [
         f"{name}, {len(said)} of {len(arm.rounds)} rounds: {said[0]}"
         for name, arm in asked.items()
-        for topic, said in _topics(arm.rounds, subject).items()
-        if EFFECTS.get(topic) != Effect.ENDS and len(said) > len(arm.rounds) // FEW
-    ]  # an outcome has no margin by which to be widened
+        for said in find_topics(arm.rounds, subject).values()
+        if len(said) > len(arm.rounds) // FEW
+    ]  # an outcome has no interval that could be widened
     word = claim.word(asked)
     if word == Word.INCONCLUSIVE:
         reasons.append("what was seen decides neither way: is the rule complete?")
-    return Verdict(word=Word.INCONCLUSIVE if reasons else word, reasons=reasons)
+    word = Word.INCONCLUSIVE if reasons else word
+    return Verdict(word=word, reasons=reasons, waits_for="; ".join(reasons))
 
 
 def _needs(found: MeasuredRatio, ratio: Ratio) -> str:

@@ -1,0 +1,57 @@
+"""Rounds: in which order arms are loaded, and what the runs of an arm are as rounds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from lab.facts.merging import merge
+from lab.facts.records import Arm, Round, Run, Topic
+from lab.facts.validity import find_doubts, find_margin
+
+
+def balanced_orders(names: Sequence[str], seed: int) -> Iterator[list[str]]:
+    """An order of the names for each round, without end: one drawn from the seed, then the same
+    backwards, and so on. Of two rounds each pair comes once either way round.
+    """
+    draw = random.Random(seed)
+    while True:
+        order = draw.sample(list(names), len(names))
+        yield order
+        yield order[::-1]
+
+
+def make_round(run: Run, launch: int = 0, workers: int = 1, cores: int = 0) -> Round:
+    """What the ratios take of a run. That a client shares its cores with several workers is
+    known of the arm, and no doubt. `cores` are those that the server may use, if it is known.
+    """
+    doubts = {doubt.topic: doubt.sentence for doubt in find_doubts(run)}
+    if workers > 1:
+        doubts.pop(Topic.QUEUED, None)
+    return Round(
+        throughput=run.throughput,
+        p50_s=run.latency_s["p50"],
+        p99_s=run.latency_s["p99"],
+        server_cpu_us=run.server_cpu_us,
+        client_cpu_us=run.client.cpu_us_per_request,
+        elapsed_s=run.elapsed_s,
+        requests=run.requests,
+        ok=run.ok,
+        failed=run.failed,
+        errors=run.errors,
+        statuses=run.statuses,
+        launch=launch,
+        margin=find_margin(run, doubts, cores),
+        doubts=doubts,
+    )
+
+
+def make_arm(
+    runs: Sequence[Run], launches: Sequence[int] = (), workers: int = 1, cores: int = 0
+) -> Arm:
+    """An arm of a Result: its runs as one, and each as a round; in `launches` is the number of
+    the launch that each was of.
+    """
+    numbers = list(launches) or [0] * len(runs)
+    rounds = [make_round(run, n, workers, cores) for run, n in zip(runs, numbers, strict=True)]
+    return Arm(run=merge(runs), rounds=rounds, launches=numbers, workers=workers)

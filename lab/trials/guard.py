@@ -1,0 +1,57 @@
+"""A program of its own: runs a server in a session of its own, and ends it when let go.
+
+    python guard.py CORES PATIENCE_S FOLDER COMMAND [ARGUMENT …]
+
+Prints the server's process id. Ends it when standard input closes, which is when the experiment
+lets go of it or is itself gone, whatever the reason: politely first, and for good after
+PATIENCE_S. CORES are those it may use ("0,1"; "" for all). FOLDER, unless it is "", is removed
+in the end. Needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+
+def end(server: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to the server and all that it started in its session."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of the ended
+        os.killpg(server.pid, number)
+
+
+def end_when_let_go(server: subprocess.Popen[bytes], patience_s: float) -> None:
+    sys.stdin.buffer.read()
+    end(server, signal.SIGTERM)
+    time.sleep(patience_s)
+    end(server, signal.SIGKILL)
+
+
+def main() -> int:
+    cores, patience_s, folder, *command = sys.argv[1:]
+    if cores:
+        os.sched_setaffinity(0, map(int, cores.split(",")))
+    server = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+    )
+    watching = threading.Thread(
+        target=end_when_let_go, args=(server, float(patience_s)), daemon=True
+    )
+    watching.start()
+    with suppress(BrokenPipeError):  # the experiment is gone, and the thread sees it, too
+        print(server.pid, flush=True)
+    status = server.wait()
+    end(server, signal.SIGKILL)  # what it started and left
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+    return min(abs(status), 255)
+
+
+if __name__ == "__main__":
+    os._exit(main())  # without waiting for the thread, which waits for the experiment

@@ -1,0 +1,321 @@
+"""Servers under test, and what they need beside them: started from literal command lines, ready
+when they answer, and stopped however the experiment ends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shlex
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lab.facts.errors import CannotRun
+from lab.load.load import Load
+from lab.load.machine import cpu_s
+
+HOST = "127.0.0.1"
+START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
+STOP_S, SERVICE_STOP_S = 3.0, 10.0
+REST_S = 2.0
+TICK_S = 0.01  # of the system's clock of processor time
+FOLDER = Path(__file__).parent
+PATH = os.pathsep.join(  # with where a system has its servers, which not all users look into
+    [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+)
+ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request got: the status, and the body's text or, of an error, its last word."""
+
+    status: int
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    def value(self) -> Any:
+        """The JSON that the body is, or else its text."""
+        try:
+            return self.json()
+        except ValueError:
+            return self.text
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the servers under test need, such as a database: a shell command, run in a temporary
+    folder of its own, which is removed in the end.
+
+    {folder}, {port} and {host} are formatted in it; NAME_FOLDER and NAME_PORT, after its name in
+    capitals, are in its environment and in those of `ready` and of the servers. `ready` is a
+    shell command that succeeds once it can be used; without one its port has to be open.
+    """
+
+    command: str
+    ready: str = ""
+
+
+def count_workers(command: str) -> int:
+    """How many worker processes a command line asks for."""
+    found = re.search(r"(?:-w|--workers)[ =](\d+)", command)
+    return int(found[1]) if found else 1
+
+
+def cores_for(command: str) -> tuple[set[int], set[int]]:
+    """The cores of a server and of the client; both all there are where they must share."""
+    *servers, last = CORES or [0]
+    if servers and count_workers(command) == 1:
+        return set(servers), {last}
+    return set(CORES), set(CORES)
+
+
+def stay_on(cores: Iterable[int]) -> None:
+    """Keep this process on some cores, where the system can."""
+    if CORES:
+        os.sched_setaffinity(0, cores)
+
+
+@cache
+def versions_of(command: str, names: frozenset[str], folder: Path) -> dict[str, str]:
+    """The versions of some packages in the Python of a `uv run --with …` command; of any other
+    command {}, because that Python is ours.
+    """
+    argv = shlex.split(command)
+    if "uv" not in argv or "run" not in argv:
+        return {}
+    at = argv.index("run") + 1
+    while argv[at].startswith("-"):
+        if argv[at] == "--with":
+            names |= set(re.findall(r"^[\w.-]+", argv[at + 1]))
+        at += 2 if argv[at] in ("--with", "--python") else 1
+    asked = [*argv[:at], "python", "-I", str(FOLDER / "versions.py"), *sorted(names)]
+    said = subprocess.run(
+        asked, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    if said.returncode:
+        why = " ".join(said.stderr.rpartition("error: ")[2].split())
+        raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {why[:300]}")
+    return dict(json.loads(said.stdout))
+
+
+def backlog_of(port: int) -> int | None:
+    """How many connections may wait to be accepted on a port, as the kernel has it in force.
+
+    It is the Send-Q of `ss -ltn`, asked for as that does (sock_diag(7)); None where there is
+    no such kernel.
+    """
+    dump, listening, by_family = 0x301, 1 << 10, 20
+    asked = struct.pack("=BBxxI", socket.AF_INET, socket.IPPROTO_TCP, listening)
+    asked += struct.pack("!H46x", port)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as kernel:
+            kernel.send(struct.pack("=IHHII", 16 + len(asked), by_family, dump, 1, 0) + asked)
+            found = kernel.recv(65536)
+    except (AttributeError, OSError):
+        return None
+    is_socket = struct.unpack_from("=H", found, 4)[0] == by_family
+    return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
+
+
+def find_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Guarded:
+    """A process under a guard, which ends it when this process ends, however it ends."""
+
+    def __init__(
+        self, argv: list[str], folder: Path, environment: Mapping[str, str], *,
+        cores: Iterable[int] = (), patience_s: float = STOP_S, is_temporary: bool = False,
+    ) -> None:  # fmt: skip
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
+        told = [",".join(map(str, cores)), str(patience_s), str(folder) if is_temporary else ""]
+        self.guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(FOLDER / "guard.py"), *told, *argv],
+            cwd=folder,
+            env={**ENVIRONMENT, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            start_new_session=True,
+        )
+        self.pid = int(self.guard.stdout.readline() or 0)  # type: ignore[union-attr]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.guard.poll() is not None
+
+    def let_go(self) -> None:
+        """Tell the guard to end it, and do not wait."""
+        self.guard.stdin.close()  # type: ignore[union-attr]
+
+    def wait(self) -> None:
+        self.guard.wait()
+        self.log.close()
+
+    def output(self) -> list[str]:
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace").splitlines()
+
+    def last_lines(self) -> str:
+        return "".join(f"\n    {line}" for line in self.output()[-8:])
+
+
+class Server(Guarded):
+    """A server, started from a literal command line in an experiment's folder."""
+
+    def __init__(
+        self, name: str, command: str, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.port = find_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.command = command.format(port=self.port, host=HOST)
+        argv = shlex.split(self.command)
+        if shutil.which(argv[0], path=PATH) is None:
+            raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
+        self.cores, self.client_cores = cores_for(command)
+        self.known: set[psutil.Process] = set()  # its processes when it was last loaded
+        super().__init__(argv, folder, environment or {}, cores=self.cores)
+
+    def wait_until_ready(self, path: str) -> None:
+        """Poll until the server answers anything at all, while its process lives."""
+        limit_s = FIRST_START_S if self.command.startswith("uv ") else START_S
+        ends = time.monotonic() + limit_s
+        while not self.has_ended:
+            try:
+                self.ask(Load(url=self.url + path))
+                return
+            except (OSError, HTTPException):
+                if time.monotonic() > ends:
+                    raise CannotRun(self.describe(f"did not answer in {limit_s:.0f} s")) from None
+                time.sleep(0.02)
+        raise CannotRun(self.describe("ended before it answered"))
+
+    def ask(self, load: Load) -> Answer:
+        """Send one request, and return what came."""
+        with closing(HTTPConnection(HOST, self.port, timeout=10)) as connection:
+            path = load.url.removeprefix(self.url)
+            connection.request(load.method, path, load.body or None, dict(load.headers))
+            response = connection.getresponse()
+            return Answer(response.status, response.read().decode(errors="replace").strip())
+
+    def processes(self) -> set[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(self.pid)
+            return {root, *root.children(recursive=True)}
+        return set()
+
+    def rest(self) -> None:
+        """Wait a little until it has nothing left to do, such as to start a new worker, so that
+        it is no neighbour of the next arm.
+        """
+        ends, used_s = time.monotonic() + REST_S, -math.inf
+        while time.monotonic() < ends:
+            now_s = sum(cpu_s(process, reaped=False) for process in self.processes())
+            if now_s - used_s < TICK_S:
+                return
+            used_s = now_s
+            time.sleep(0.05)
+
+    def describe(self, what: str) -> str:
+        """One message for a server that failed: what it did, and its last lines."""
+        return f"server of arm {self.name!r} {what}: $ {self.command}{self.last_lines()}"
+
+    def last_error(self, since: int) -> str:
+        """The last line of its output, from line `since` on, that names an exception."""
+        errors = [x for x in self.output()[since:] if re.match(r"[\w.]*(Error|Exception)\b", x)]
+        return errors[-1] if errors else ""
+
+
+@contextmanager
+def _stopped_together(started: Mapping[str, Guarded]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for process in started.values():
+            process.let_go()
+        for process in started.values():
+            process.wait()
+
+
+@contextmanager
+def run_servers(
+    commands: Mapping[str, tuple[str, str]], folder: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[dict[str, Server]]:  # fmt: skip
+    """The servers of {name: (command, path)}, started together, ready, and stopped together."""
+    started: dict[str, Server] = {}
+    with _stopped_together(started):
+        for name, (command, _) in commands.items():
+            started[name] = Server(name, command, folder, environment)
+        for name, (_, path) in commands.items():
+            started[name].wait_until_ready(path)
+        yield started
+
+
+@contextmanager
+def run_services(services: Mapping[str, Service]) -> Iterator[dict[str, str]]:
+    """What the servers need, started one after the other; yields their environment."""
+    environment: dict[str, str] = {}
+    started: dict[str, Guarded] = {}
+    with _stopped_together(started):
+        for name, service in services.items():
+            folder, port = Path(tempfile.mkdtemp(prefix=f"{name}-")), find_port()
+            words = {"folder": folder, "port": port, "host": HOST}
+            environment |= {
+                f"{name.upper()}_FOLDER": str(folder),
+                f"{name.upper()}_PORT": str(port),
+            }
+            command = ["sh", "-c", service.command.format(**words)]
+            started[name] = Guarded(
+                command, folder, environment, patience_s=SERVICE_STOP_S, is_temporary=True
+            )
+            _wait_until_ready(name, service, started[name], words, environment)
+        yield environment
+
+
+def _wait_until_ready(
+    name: str, service: Service, running: Guarded, words: Mapping[str, object],
+    environment: Mapping[str, str],
+) -> None:  # fmt: skip
+    ends, asked = time.monotonic() + START_S, service.ready.format(**words)
+    while not running.has_ended:
+        if asked:
+            done = subprocess.run(
+                ["sh", "-c", asked], env={**ENVIRONMENT, **environment}, capture_output=True,
+                cwd=str(words["folder"]), check=False,
+            )  # fmt: skip
+            is_ready = done.returncode == 0
+        else:
+            with socket.socket() as probe:
+                is_ready = probe.connect_ex((HOST, int(str(words["port"])))) == 0
+        if is_ready:
+            return
+        if time.monotonic() > ends:
+            raise CannotRun(f"{name} was not ready in {START_S:.0f} s{running.last_lines()}")
+        time.sleep(0.05)
+    raise CannotRun(f"{name} ended before it was ready{running.last_lines()}")
