@@ -1,0 +1,177 @@
+"""The measurement of a load from this process, from looking up the name to the record."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter_ns, process_time
+from typing import Any
+
+import uvloop
+
+from lab.facts.errors import CannotRun, Interrupted
+from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Target
+from lab.load.answerlog import AnswerLog
+from lab.load.engine import REMEDIES, Client, Engine
+from lab.load.interrupts import Interrupts
+from lab.load.load import Load
+from lab.load.machine import Account, queued_s
+from lab.load.openloop import OpenLoop
+from lab.load.tally import Counts
+from lab.load.wire import Wire
+
+CHECKPOINT_S = 5.0  # how often the record is saved while it grows
+
+Watch = Callable[[Counts | None, float], None]  # what has come, if it is known, and after how long
+Checkpoint = Callable[[Run], None]
+
+
+def ignore(counts: Counts | None, elapsed_s: float) -> None:
+    """A watch that sees nothing."""
+
+
+class Measurement:
+    """One load from this process: its engine, its account, and the records on the way."""
+
+    def __init__(
+        self, load: Load, watch: Watch, checkpoint: Checkpoint | None, interrupts: Interrupts
+    ) -> None:
+        self.load, self.watch, self.checkpoint = load, watch, checkpoint
+        self.interrupts = interrupts
+        self.dns_s: float | None = None
+        self.saved_s = 0.0  # when a record was last saved
+        self.engine: Engine
+        self.account: Account
+
+    def run(self) -> Run:
+        if self.load.client == "wire":  # it makes no cycles for the collector to find
+            gc.collect()
+            gc.disable()
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                record = runner.run(self._run())
+        except asyncio.CancelledError:
+            raise Interrupted from None
+        finally:
+            gc.enable()
+        return mark_interrupted(record, self.interrupts)
+
+    async def _run(self) -> Run:
+        load, loop, task = self.load, asyncio.get_running_loop(), asyncio.current_task()
+        assert task
+        self.interrupts.then = partial(loop.call_soon_threadsafe, task.cancel)
+        if self.interrupts.came:
+            raise Interrupted
+        self.engine = engine = OpenLoop(load) if load.rate else Engine(load)
+        if not load.unix_socket:
+            await self._look_up_name()
+        loop.set_exception_handler(self._stop_for_error)
+        self.interrupts.then = partial(loop.call_soon_threadsafe, engine.stop)
+        async with AsyncExitStack() as stack:
+            stack.callback(engine.close)
+            engine.clients = await make_clients(engine, stack)
+            if load.warmup_s:
+                await engine.run_phase(None, load.warmup_s, lambda _: None, load.warmup_s)
+                if engine.interrupted:
+                    raise Interrupted
+            self.account = Account(load.pid)
+            if load.samples:
+                engine.log = AnswerLog(Path(load.samples))
+            await engine.run_phase(load.requests, load.duration_s or math.inf, self._tick)
+            return self.record()
+
+    async def _look_up_name(self) -> None:
+        engine, began_ns = self.engine, perf_counter_ns()
+        try:
+            await asyncio.get_running_loop().getaddrinfo(*engine.address)
+        except (OSError, UnicodeError) as error:
+            why = f"no address for {engine.host}: {REMEDIES[ErrorKind.DNS]}"
+            raise CannotRun(f"{self.load.public_url}: {why}") from error
+        self.dns_s = (perf_counter_ns() - began_ns) / 1e9
+
+    def _stop_for_error(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.engine.stop(context.get("exception") or RuntimeError(context["message"]))
+
+    def _tick(self, elapsed_s: float) -> None:
+        self.account.note_memory()
+        if self.checkpoint and elapsed_s > self.saved_s + CHECKPOINT_S:
+            self.saved_s = elapsed_s
+            self.checkpoint(self.record())
+        self.watch(self.engine.tally.total, elapsed_s)
+
+    def record(self) -> Run:
+        """What has come of the load until now."""
+        load, engine, total = self.load, self.engine, self.engine.tally.total
+        is_settled = engine.settled.is_set()
+        ended_ns = engine.ended_ns if is_settled else perf_counter_ns()
+        seen = Run(
+            name=load.name or load.public_url,
+            started=engine.started.isoformat(timespec="seconds"),
+            elapsed_s=(ended_ns - engine.began_ns) / 1e9,
+            load=load.to_asked(),
+            ok=total.ok,
+            failed=total.failed,
+            unfinished=sum(client.busy for client in engine.clients),
+            statuses=dict(total.statuses),
+            errors=dict(total.errors),
+            histograms=total.histograms,
+            series=engine.tally.series,
+            connections=Connections(
+                opened=engine.opened,
+                dns_s=self.dns_s,
+                connect_s=engine.connect.percentile_s(50, beyond=0),
+                tls_s=engine.handshake.percentile_s(50, beyond=0),
+            ),
+            client=self._client_cost(is_settled),
+            interrupted=engine.interrupted or not is_settled,
+            targets=_record_targets(engine),
+        )
+        return self.account.complete(seen)
+
+    def _client_cost(self, is_settled: bool) -> ClientCost:
+        engine = self.engine
+        return ClientCost(
+            cpu_s=engine.cpu_s + (0.0 if is_settled else process_time()),
+            queued_s=engine.queued_s + (0.0 if is_settled else queued_s()),
+            loop_lag_s=engine.loop_lag_s,
+            in_flight=engine.in_flight,
+            planned=int(engine.planned) if self.load.rate else None,
+            sent=int(engine.planned) - engine.given_up if self.load.rate else None,
+        )
+
+
+def mark_interrupted(record: Run, interrupts: Interrupts) -> Run:
+    """The record, as an interrupted one where a signal came after its last answer."""
+    if interrupts.came and not record.interrupted:
+        record = replace(record, interrupted=True)
+    return record
+
+
+async def make_clients(engine: Engine, stack: AsyncExitStack) -> Sequence[Client]:
+    """A client for each connection; what they share is closed with the stack."""
+    if engine.load.client == "wire":
+        return [Wire(engine) for _ in range(engine.load.slots)]
+    from lab.load.session import Session, open_session  # which takes long to import
+
+    session = await stack.enter_async_context(open_session(engine.load, engine.tls))
+    return [Session(engine, session) for _ in range(engine.load.slots)]
+
+
+def _record_targets(engine: Engine) -> list[Target]:
+    return [
+        Target(
+            name=f"{template.load.method} {template.load.public_url}",
+            ok=part.ok,
+            failed=part.failed,
+            statuses=dict(part.statuses),
+            errors=dict(part.errors),
+            histogram=part.histograms.latency_s,
+        )
+        for template, part in zip(engine.templates, engine.tally.parts, strict=False)
+    ]

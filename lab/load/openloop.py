@@ -1,0 +1,147 @@
+"""The open loop: requests leave when the plan says so, whether or not the server keeps up."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import math
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from time import perf_counter_ns
+
+from lab.facts.records import ErrorKind
+from lab.load.answerlog import Logged
+from lab.load.engine import Client, Engine
+from lab.load.load import Load
+from lab.load.plan import plan_due_ns
+
+EARLY_NS = 30_000  # a timer is set so much before: to wake up takes about as long
+_MONOTONIC, _ABSOLUTE = 1, 1  # of timerfd_create(2) and timerfd_settime(2)
+
+
+class Timer:
+    """Calls back at a moment of our clock: to some 20 µs where the system has a timerfd, and
+    elsewhere to the millisecond of the event loop's own timers.
+    """
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.loop, self.callback = asyncio.get_running_loop(), callback
+        self.handle: asyncio.TimerHandle | None = None
+        self.fd = -1
+        if sys.platform == "linux":
+            self.libc = ctypes.CDLL(None, use_errno=True)
+            self.fd = self.libc.timerfd_create(_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd >= 0:
+            self.spec = (ctypes.c_long * 4)()  # interval and first, each in s and ns
+            self.loop.add_reader(self.fd, callback)
+
+    def set(self, at_ns: float) -> None:
+        """Call back at `at_ns`, at once if that is past and never if it is inf."""
+        if self.fd >= 0:
+            self.spec[2:] = [*divmod(int(at_ns), 10**9)] if at_ns < math.inf else [0, 0]
+            # setting it anew also takes back that it has run out
+            self.libc.timerfd_settime(self.fd, _ABSOLUTE, self.spec, None)
+            return
+        if self.handle:
+            self.handle.cancel()
+        if at_ns < math.inf:
+            wait_s = max(at_ns - perf_counter_ns(), 0) / 1e9
+            self.handle = self.loop.call_later(wait_s, self.callback)
+
+    def close(self) -> None:
+        self.set(math.inf)
+        if self.fd >= 0:
+            self.loop.remove_reader(self.fd)
+            os.close(self.fd)
+
+
+class OpenLoop(Engine):
+    """Requests leave when they are due over a connection that is idle; where none is, over a
+    new one; and past that they wait for the first that is free. None is left out.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self.timer = Timer(self.send_what_is_due)
+        super().__init__(load)
+
+    def close(self) -> None:
+        self.timer.close()
+        super().close()
+
+    def begin(self, requests: float, duration_s: float) -> None:
+        super().begin(0, duration_s)
+        self.planned, (first, step) = 0, self.load.share
+        self.plan = islice(plan_due_ns(self.load, requests, duration_s), first, None, step)
+        self.idle: deque[Client] = deque()
+        self.unopened = list[Client](self.clients)
+        self.next_ns = self.began_ns + next(self.plan, math.inf)
+
+    def launch(self, duration_s: float, opening_s: float) -> None:
+        self.armed = True
+        self.timer.set(self.next_ns)
+        self.settle_if_all_is_done()  # where its share of a small plan is nothing at all
+
+    def advance(self) -> int:
+        """Take the next request off the plan, and say when it is due."""
+        due_ns, self.next_ns = self.next_ns, self.began_ns + next(self.plan, math.inf)
+        self.planned += 1
+        if self.next_ns == math.inf:
+            self.end_load()
+        return int(due_ns)
+
+    def take_free(self) -> Client | None:
+        """The connection that has been idle for longest, or one that is still to be opened."""
+        while self.idle:
+            client = self.idle.popleft()
+            if client.ready:
+                return client
+            self.unopened.append(client)  # the server has closed it
+        return self.unopened.pop() if self.unopened else None
+
+    def send_what_is_due(self) -> None:
+        while perf_counter_ns() >= self.next_ns - EARLY_NS:
+            client = self.take_free()
+            if client is None:
+                break
+            now_ns = perf_counter_ns()
+            while now_ns < self.next_ns:
+                now_ns = perf_counter_ns()
+            client.begin(self.advance(), now_ns)
+        self.armed = bool(self.idle or self.unopened)
+        self.timer.set(self.next_ns - EARLY_NS if self.armed else math.inf)
+
+    def take_due(self, client: Client, now_ns: int) -> int | None:
+        if now_ns >= self.next_ns:
+            return self.advance()
+        client.busy = False
+        (self.idle if client.ready else self.unopened).append(client)
+        if not self.armed:
+            self.armed = True
+            self.timer.set(self.next_ns - EARLY_NS)
+        self.settle_if_all_is_done()
+        return None
+
+    def settle_if_all_is_done(self) -> None:
+        free = len(self.idle) + len(self.unopened)
+        if self.next_ns == math.inf and free == len(self.clients):
+            self.settled.set()
+
+    def wait_after_refusal(self, client: Client) -> None:
+        client.proceed(perf_counter_ns())  # the plan is pause enough
+
+    def give_up(self, now_ns: int) -> None:
+        while self.next_ns < now_ns - self.load.timeout_s * 1e9:  # it never was sent
+            self._give_up_next(now_ns)
+        super().give_up(now_ns)
+
+    def _give_up_next(self, now_ns: int) -> None:
+        due_ns, template = self.advance(), next(self.deck)
+        waited_ns = now_ns - due_ns
+        self.given_up += 1
+        self.tally.times_of(None, ErrorKind.TIMEOUT, template.number).pack(waited_ns, waited_ns)
+        if self.log:
+            what = None, ErrorKind.TIMEOUT, 0, template.load
+            self.log.waiting.append(Logged(due_ns, waited_ns, waited_ns, *what))

@@ -1,0 +1,180 @@
+"""Load from several processes at once, each a `share`, and what they saw as one record."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import IO, cast
+
+import msgspec
+
+from lab.facts.errors import CannotRun, Interrupted
+from lab.facts.merging import merge
+from lab.facts.records import ClientCost, Environment, Json, Run, Second
+from lab.load.interrupts import Interrupts
+from lab.load.load import Load
+from lab.load.machine import Account
+from lab.load.measurement import CHECKPOINT_S, Checkpoint, Watch, mark_interrupted
+from lab.load.plan import split_load
+
+POLL_S = 0.1
+_ROOT = Path(__file__).resolve().parents[2]
+_COMMAND = [sys.executable, "-P", "-m", "lab.load.share"]  # -P: no module of this folder
+
+
+class Share:
+    """A process that puts a load on: what it says as it goes on, and what it said last."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+        self.process = subprocess.Popen(
+            _COMMAND,
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.told = cast(IO[bytes], self.process.stdin)
+        self.said = cast(IO[bytes], self.process.stdout)
+        self.cannot = ""  # why it could not run
+        self._latest: Json | None = None  # a record
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        with suppress(BrokenPipeError):
+            self.told.close()
+        self.process.wait()
+        self.said.close()
+
+    def wait_until_ready(self) -> bool:
+        """Whether it has started, once that is known."""
+        return bool(self.said.readline())
+
+    def begin(self, load: Load) -> None:
+        with suppress(BrokenPipeError):
+            self.told.write(msgspec.json.encode(load) + b"\n")
+            self.told.flush()
+
+    def wait_until_under_way(self) -> bool:
+        """Whether its load is under way, once that is known."""
+        return "under_way" in json.loads(self.said.readline() or b"{}")
+
+    def follow(self) -> None:
+        """Read what it says until it ends."""
+        for line in self.said:
+            self._hear(json.loads(line))
+
+    def _hear(self, said: Json) -> None:
+        self.cannot = said.get("cannot", self.cannot)
+        self._latest = said.get("run", self._latest)
+
+    @property
+    def has_record(self) -> bool:
+        return self._latest is not None
+
+    def record(self) -> Run:
+        """Its latest. Raises CannotRun where it has none."""
+        if self._latest is None:
+            raise CannotRun(self.cannot or "a process of the client ended: see above")
+        return Run.from_json(self._latest)
+
+    def stop(self) -> None:
+        """End it. It says what it has measured until then."""
+        self.process.terminate()
+
+
+class Team:
+    """The processes of one load."""
+
+    def __init__(self, load: Load, stack: ExitStack, interrupts: Interrupts) -> None:
+        self.load = load
+        self.shares: list[Share] = []
+        interrupts.then = self.stop
+        for _ in range(load.processes):
+            self.shares.append(stack.enter_context(Share()))
+        if interrupts.came:  # before all of them were there
+            self.stop()
+        for share in self.shares:
+            share.wait_until_ready()
+        self.account = Account(load.pid)
+
+    def stop(self) -> None:
+        for share in self.shares:
+            share.stop()
+
+    def follow(self, watch: Watch, checkpoint: Checkpoint | None) -> None:
+        """Set all of them going, and wait for their ends."""
+        saved_s, began_s = 0.0, time.monotonic()
+        with ThreadPoolExecutor(len(self.shares)) as pool:
+            for share, part in zip(self.shares, split_load(self.load), strict=True):
+                share.begin(part)
+            following = [pool.submit(share.follow) for share in self.shares]
+            while wait(following, POLL_S).not_done:
+                self.account.note_memory()
+                elapsed_s = time.monotonic() - began_s
+                if checkpoint and elapsed_s > saved_s + CHECKPOINT_S and self.have_records:
+                    saved_s = elapsed_s
+                    checkpoint(self.record())
+                watch(None, elapsed_s)
+
+    @property
+    def have_records(self) -> bool:
+        return all(share.has_record for share in self.shares)
+
+    def record(self) -> Run:
+        """What all saw at the same time, as one run: histograms merge exactly."""
+        runs = [share.record() for share in self.shares]
+        seen = replace(
+            merge(runs),
+            name=self.load.name or self.load.public_url,
+            load=self.load.to_asked(),
+            elapsed_s=max(run.elapsed_s for run in runs),
+            client=_add_clients(runs, bool(self.load.rate)),
+            series=_add_series([run.series for run in runs]),
+            environment=Environment(),
+        )
+        return self.account.complete(seen)
+
+
+def run_in_processes(
+    load: Load, watch: Watch, checkpoint: Checkpoint | None, interrupts: Interrupts
+) -> Run:
+    """Load from several processes at once, and add up what they saw."""
+    with ExitStack() as stack:
+        team = Team(load, stack, interrupts)
+        team.follow(watch, checkpoint)
+        if interrupts.came and not team.have_records:
+            raise Interrupted
+        return mark_interrupted(team.record(), interrupts)
+
+
+def _add_clients(runs: Sequence[Run], is_open: bool) -> ClientCost:
+    return replace(
+        merge(runs).client,
+        in_flight=sum(run.client.in_flight for run in runs),
+        planned=sum(run.client.planned or 0 for run in runs) if is_open else None,
+        sent=sum(run.client.sent or 0 for run in runs) if is_open else None,
+    )
+
+
+def _add_series(parts: Sequence[Sequence[Second]]) -> list[Second]:
+    """The seconds of several processes as one series. Percentiles do not add up."""
+    series = []
+    for entries in zip_longest(*parts):
+        there = [entry for entry in entries if entry]
+        ok = sum(entry.ok for entry in there)
+        failed = sum(entry.failed for entry in there)
+        series.append(Second(time=there[0].time, ok=ok, failed=failed))
+    return series

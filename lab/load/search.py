@@ -1,0 +1,121 @@
+"""The highest rate that keeps an objective."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from lab.facts.objective import Objective, find_broken, point_of
+from lab.facts.records import Objectives, Point, Run
+from lab.load.load import Load
+from lab.load.run import run
+
+FIRST_RATE, SLOWEST_RATE, CLOSE_ENOUGH, MOST_STEPS = 100.0, 0.5, 1.05, 60
+STEP_S = 3.0  # each rate is tried for so long
+
+
+class Search:
+    """Which rate to try next, and what was found.
+
+    Rates double until one breaks the objective, then the gap is halved (geometrically) until
+    it is under 5 %. Then the answer must hold once more, and the rate just above it break
+    once more.
+    """
+
+    def __init__(self, first_rate: float = FIRST_RATE) -> None:
+        self.low, self.high = 0.0, math.inf  # the highest kept and the lowest broken
+        self.kept: set[float] = set()
+        self.tried = 0
+        self._rate = first_rate
+
+    @property
+    def next_rate(self) -> float | None:
+        """None where the search is over."""
+        is_over = self.tried >= MOST_STEPS or self._rate < SLOWEST_RATE
+        return None if is_over else self._rate
+
+    @property
+    def answer(self) -> float | None:
+        """The highest rate that was kept, and not broken since."""
+        return self.low or None
+
+    def note(self, rate: float, is_kept: bool) -> None:
+        """What came of the rate that was to be tried."""
+        self.tried += 1
+        if is_kept:
+            self.kept.add(rate)
+        else:
+            self.kept.discard(rate)
+        if not self._is_confirming:
+            self._narrow(rate, is_kept)
+        elif rate == self.low:
+            self._note_low(is_kept)
+        else:
+            self._note_high(rate, is_kept)
+
+    @property
+    def _is_confirming(self) -> bool:
+        return self.low > 0 and self.high <= self.low * CLOSE_ENOUGH
+
+    def _narrow(self, rate: float, is_kept: bool) -> None:
+        if is_kept:
+            self.low = rate
+        else:
+            self.high = rate
+        self._rate = self.low if self._is_confirming else self._between()
+
+    def _note_low(self, is_kept: bool) -> None:
+        """The answer was tried once more."""
+        if is_kept:
+            self._rate = self.high
+            return
+        self.low, self.high = max((r for r in self.kept if r < self.low), default=0.0), self.low
+        self._rate = self.low if self._is_confirming else self._between()
+
+    def _note_high(self, rate: float, is_kept: bool) -> None:
+        """The rate just above the answer was tried once more."""
+        if is_kept:
+            self.low, self.high = rate, math.inf
+            self._rate = self._between()
+        else:
+            self._rate = 0.0  # which ends it
+
+    def _between(self) -> float:
+        if self.high == math.inf:
+            return 2 * self.low
+        return math.sqrt(self.low * self.high) if self.low else self.high / 4
+
+
+def find_max(load: Load, objectives: Sequence[Objective], tell: Callable[[Point], None]) -> Run:
+    """Search the highest rate in requests/s at which `load` keeps its objectives.
+
+    `tell(point)` is told of each rate that was tried. Returns the run that confirmed the
+    answer, with all points as its `curve` and the answer in its `slo`; where no rate is kept,
+    or where the user interrupts the search, the last that was tried.
+    """
+    search, base = Search(load.rate or FIRST_RATE), _with_short_timeout(load, objectives)
+    curve: list[Point] = []
+    last: Run | None = None
+    held: dict[float, Run] = {}
+    while search.next_rate is not None:
+        rate = search.next_rate
+        last = run(replace(base, rate=rate))
+        if last.interrupted:
+            break
+        is_kept = not find_broken(last, objectives)
+        held[rate] = last
+        search.note(rate, is_kept)
+        curve.append(replace(point_of(last), kept=is_kept))
+        tell(curve[-1])
+    assert last
+    confirmed = held.get(search.answer or 0.0, last)
+    record = last if last.interrupted else confirmed
+    return replace(record, curve=curve, slo=Objectives(sought=True, max_rate=search.answer))
+
+
+def _with_short_timeout(load: Load, objectives: Sequence[Objective]) -> Load:
+    """What takes four times as long as the limit has broken the objective: it is given up."""
+    limits_s = [objective.limit for objective in objectives if objective.is_time]
+    longest_s = max(4 * max(limits_s, default=load.timeout_s), 1.0)
+    return replace(load, requests=None, timeout_s=min(load.timeout_s, longest_s))

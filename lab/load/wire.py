@@ -1,0 +1,193 @@
+"""The default client: bare protocol on uvloop, httptools for the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter_ns
+from typing import cast
+
+import httptools
+
+from lab.facts.records import ErrorKind
+from lab.load.engine import Client, Engine
+
+NOBODY = asyncio.Protocol()
+
+
+class Wire(Client, asyncio.Protocol):
+    """A connection of bare protocol, over as many sockets as it takes.
+
+    The request is one constant, or made anew from the template's bodies. An answer is parsed
+    by httptools, unless it is byte for byte the whole answer that was parsed last: then what
+    it says is known.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.request = self.template.make_request(self.body)
+        self.transport: asyncio.Transport | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.write: Callable[[bytes], object]
+        self.fresh = False  # a request is out and no byte of its answer has come
+
+    @property
+    def ready(self) -> bool:  # type: ignore[override]
+        return self.transport is not None
+
+    def start(self) -> None:
+        if self.engine.is_varied:
+            self.request = self.template.make_request(self.body)
+        if self.transport is None:
+            self.begin_opening()
+            self.task = self.engine.spawn(self.open())
+        else:
+            self.send()
+
+    def close(self) -> None:
+        if self.opening and self.task:
+            self.task.cancel()
+        self.drop()
+
+    async def open(self) -> None:
+        engine, loop, began_ns = self.engine, asyncio.get_running_loop(), perf_counter_ns()
+        first: asyncio.Protocol = NOBODY if engine.tls else self
+        try:
+            if engine.load.unix_socket:
+                path = engine.load.unix_socket
+                transport, _ = await loop.create_unix_connection(lambda: first, path)
+            else:
+                transport, _ = await loop.create_connection(lambda: first, *engine.address)
+            tcp_ns = perf_counter_ns()
+            engine.connect_ns.append(tcp_ns - began_ns)
+        except OSError as error:
+            self.fail_opening(ErrorKind.REFUSED, str(error))
+            return
+        if not engine.tls:
+            return
+        try:
+            secure = await loop.start_tls(transport, self, engine.tls, server_hostname=engine.host)
+            if not secure or secure.is_closing():
+                raise ConnectionResetError("closed after the handshake")
+        except OSError as error:
+            self.fail_opening(ErrorKind.TLS, str(error))
+            return
+        engine.tls_ns.append(perf_counter_ns() - tcp_ns)
+        self.connection_made(secure)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        engine = self.engine
+        self.transport = cast(asyncio.Transport, transport)
+        self.parser = httptools.HttpResponseParser(self)
+        self.write = self.transport.write
+        if engine.writes_directly:
+            self.write = partial(os.write, transport.get_extra_info("socket").fileno())
+        if engine.opened == 0 and not engine.load.unix_socket:
+            engine.address = transport.get_extra_info("peername")[:2]  # looked up once
+        self.end_opening()
+        self.send()
+
+    def send(self) -> None:
+        self.fresh = True
+        try:
+            self.write(self.request)
+        except OSError:
+            self.fail(ErrorKind.RESET)
+
+    def drop(self) -> None:
+        """Let go of the socket; what it still says concerns nobody."""
+        self.fresh = False
+        if self.transport:
+            self.transport.set_protocol(NOBODY)
+            self.transport.abort()
+            self.transport = None
+
+    def data_received(self, data: bytes) -> None:
+        template = self.template
+        if data == template.known and self.fresh:
+            now_ns, engine = perf_counter_ns(), self.engine
+            if self.lag_ns:
+                template.alike.pack(now_ns - self.due_ns, self.lag_ns)
+                self.lag_ns = 0
+            else:
+                template.alike.append(now_ns - self.due_ns)
+            if engine.left:
+                engine.left -= 1
+                self.due_ns = now_ns
+                try:
+                    self.write(self.request)
+                except OSError:
+                    self.fail(ErrorKind.RESET)
+            else:
+                self.fresh = False
+                self.go_on(now_ns)
+        elif self.busy:
+            self.parse(data)
+        else:
+            self.drop()  # nobody asked: this socket is out of step
+
+    def parse(self, data: bytes) -> None:
+        whole = data if self.fresh else None
+        if self.fresh:
+            self.fresh = self.complete = False
+            self.status = self.body_bytes = 0
+            self.expectation.begin()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.status, self.complete, self.keep = 101, True, False
+        except httptools.HttpParserError:
+            if not self.complete:
+                self.fail(ErrorKind.PROTOCOL)
+                return
+            self.keep = False
+        if self.complete:
+            self.answered(whole)
+
+    def on_message_begin(self) -> None:
+        if self.complete:  # more than was asked for
+            self.keep = False
+        self.framed = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.framed |= name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        if not self.complete:
+            self.status = self.parser.get_status_code()
+
+    def on_body(self, piece: bytes) -> None:
+        if not self.complete:
+            self.body_bytes += len(piece)
+            self.expectation.take(piece)
+
+    def on_message_complete(self) -> None:
+        if not self.complete and self.status // 100 != 1:  # 1xx comes before the answer
+            self.complete = True
+            self.keep = self.parser.should_keep_alive()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.transport is None:  # still in the handshake, which will say so itself
+            return
+        self.transport = None
+        if self.busy and not error and not self.fresh and self.status >= 200 and not self.framed:
+            self.keep = False  # a body that ends with the connection
+            self.answered(None)
+        elif self.busy:
+            self.fail(ErrorKind.RESET if self.fresh else ErrorKind.INCOMPLETE)
+
+    def answered(self, whole: bytes | None) -> None:
+        engine, kind = self.engine, self.expectation.find_error(self.status)
+        if not (self.keep and engine.load.keepalive):
+            self.drop()
+        elif whole is not None and not engine.log:
+            template = self.template
+            template.known = whole
+            template.alike = engine.tally.times_of(self.status, kind, template.number)
+        self.settle(self.status, kind)
+
+    def fail(self, kind: ErrorKind) -> None:
+        self.drop()
+        self.settle(None, kind)
