@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 
-from lab.facts.histogram import FIGURES, SAMPLES_BEYOND, Figures, Histogram
+from lab.facts.errors import Unreadable
+from lab.facts.histogram import FIGURES, LARGEST_COUNT, SAMPLES_BEYOND, Figures, Histogram
 from lab.facts.records import Second
+
+LARGEST = 1e12  # seconds, or requests/s: beyond that it is no figure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """A run as its own tool tells it. What that does not say is None, or empty."""
+    """A run as its own tool tells it. What that does not say is None, or empty.
 
-    name: str
-    source: str  # the tool, and the form of its output
-    cannot_know: str  # what the source leaves out or gets wrong, in a line
+    Raises Unreadable for figures that cannot be.
+    """
+
+    name: str = ""
+    source: str = ""  # the tool, and the form of its output
+    cannot_know: str = ""  # what the source leaves out or gets wrong, in a line
     started: str = ""
     elapsed_s: float | None = None
     connections: int | None = None
@@ -33,13 +40,28 @@ class Foreign:
     series: list[Second] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._check()
         said = self.histogram.summary_s() if self.histogram else self.latency_s
-        figures = {key: said.get(key) for key in (*FIGURES, *(said.keys() - set(FIGURES)))}
+        figures = {
+            key: said.get(key) for key in (*FIGURES, *(key for key in said if key not in FIGURES))
+        }
         for key in figures.keys() - {"min", "mean", "stdev", "max"}:
             beyond = (self.requests or math.inf) * (100 - float(key[1:])) / 100
             if beyond < SAMPLES_BEYOND - 1e-6:
                 figures[key] = None
         object.__setattr__(self, "latency_s", figures)
+
+    def _check(self) -> None:
+        parts = (self.statuses.values(), self.errors.values(), self.buckets.values())
+        for count in (self.requests, self.failed, *chain(*parts)):
+            if count is not None and not 0 <= count <= LARGEST_COUNT:
+                raise Unreadable(f"a count of {count:.3g}")
+        if (self.ok or 0) < 0:
+            raise Unreadable(f"{self.failed} failed of {self.requests} requests")
+        figures = (self.elapsed_s, self.duration_s, self.asked_rate, self.rate)
+        for figure in (*figures, *self.latency_s.values()):
+            if figure is not None and not 0 <= figure <= LARGEST:
+                raise Unreadable(f"a time or rate of {figure:.3g}")
 
     @property
     def ok(self) -> int | None:

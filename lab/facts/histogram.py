@@ -19,6 +19,7 @@ PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
 FIGURES = ("min", "mean", "stdev", *(f"p{p:g}" for p in PERCENTILES), "max")
 SAMPLES_BEYOND = 10  # a percentile with fewer samples beyond it is not shown
 LONGEST_NS = 3600 * 10**9
+LARGEST_COUNT = 1 << 53  # up to which floats are exact
 _HALF_BITS = 10  # three digits: 2048 sub-buckets, of which the upper 1024 are new each time
 _LARGEST_PAYLOAD = 1 << 20  # bytes: all slots of ours take a fifth of it
 _HEADER = 8  # bytes before the compressed payload: a cookie, and its length
@@ -155,12 +156,20 @@ class Histogram:
             histogram.hdr.decode_and_add(text)
         except Exception as error:  # hdrhistogram raises struct, zlib, base64 and its own errors
             raise Unreadable(f"not an HdrHistogram: {error}") from error
-        if int(histogram.counts.min()) < 0 or int(histogram.counts.sum()) != histogram.count:
+        total = float(histogram.counts.sum(dtype=float))  # which does not overflow
+        if histogram.counts.min() < 0 or total != histogram.count or total > LARGEST_COUNT:
             raise Unreadable("not an HdrHistogram: its counts do not add up")
         if histogram.count and min_s is not None and max_s is not None:
-            histogram.hdr.min_value = round(min_s * 1e9)
-            histogram.hdr.max_value = round(max_s * 1e9)
+            histogram._set_ends(min_s * 1e9, max_s * 1e9)
         return histogram
+
+    def _set_ends(self, min_ns: float, max_ns: float) -> None:
+        """Note the exact ends. Raises Unreadable for what is not in the outermost slots."""
+        lowest, width, _ = self.used()
+        for slot, end_ns in ((0, min_ns), (-1, max_ns)):
+            if not lowest[slot] <= round(min(end_ns, LONGEST_NS)) < lowest[slot] + width[slot]:
+                raise Unreadable(f"not a whole record: a histogram without its {end_ns / 1e9:g} s")
+        self.hdr.min_value, self.hdr.max_value = round(min_ns), round(max_ns)
 
 
 def _check_payload(text: str) -> None:
