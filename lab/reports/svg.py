@@ -92,11 +92,12 @@ def _is_visible(shown: Attributes) -> bool:
 
 @dataclass
 class _Writer:
-    """Collects the elements of a picture, and joins paths that look alike."""
+    """Collects the elements of a picture, and joins paths that look alike. Texts come last."""
 
     ink: str
     prefix: str
     parts: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     shapes: dict[str, str] = field(default_factory=dict)  # paths of markers, by their ids
     clips: dict[str, str] = field(default_factory=dict)  # new ids of clip paths, by their old
     path: str = ""
@@ -123,12 +124,10 @@ class _Writer:
         elif tag == "use":
             self.read_marker(element)
         elif tag == "text":
-            self.read_text(element)
+            self.texts.append(self.write_text(element))
         elif tag == "a":
-            self.flush()
-            self.parts.append(f"<a href={quoteattr(element.get(HREF, ''))}>")
-            self.read_all(element)
-            self.parts.append("</a>")
+            words = "".join(self.write_text(text) for text in element.iter(f"{SVG}text"))
+            self.texts.append(f"<a href={quoteattr(element.get(HREF, ''))}>{words}</a>")
         elif tag == "defs":
             self.shapes |= {
                 shape.get("id", ""): shape.get("d", "") for shape in element.iter(f"{SVG}path")
@@ -139,8 +138,6 @@ class _Writer:
     def read_all(self, parent: ET.Element, clip: str = "") -> None:
         for element in parent:
             self.read(element, clip)
-        if parent.tag == f"{SVG}a":
-            self.flush()
 
     def clip_by(self, clip: str) -> Attributes:
         if not clip:
@@ -160,7 +157,11 @@ class _Writer:
             return
         radius = max(abs(px) for _, points in _read_path(shape) for px, _ in points)
         if look.get("fill") == look.get("stroke"):
-            dot = {"fill": "none", "stroke-linecap": "round", "stroke": look.get("stroke", self.ink)}
+            dot = {
+                "fill": "none",
+                "stroke": look.get("stroke", self.ink),
+                "stroke-linecap": "round",
+            }
             width = 2 * radius + float(look.get("stroke-width", 1))
             faint = {"stroke-opacity": look["fill-opacity"]} if "fill-opacity" in look else {}
             self.add_path(
@@ -171,8 +172,7 @@ class _Writer:
         place = {"cx": _number(x), "cy": _number(y), "r": _number(radius)}
         self.parts.append(f"<circle{_written(place | look)}/>")
 
-    def read_text(self, element: ET.Element) -> None:
-        self.flush()
+    def write_text(self, element: ET.Element) -> str:
         look = _attributes_of(element)
         if look.get("fill") == self.ink:
             del look["fill"]
@@ -182,8 +182,7 @@ class _Writer:
             rounded = re.sub(r"-?\d+\.\d+", lambda found: _number(float(found[0])), turn)
             place = {"transform": rounded}
         words = escape("".join(element.itertext()))
-        if words.strip():
-            self.parts.append(f"<text{_written(place | look)}>{words}</text>")
+        return f"<text{_written(place | look)}>{words}</text>"
 
 
 def _written(attributes: Attributes) -> str:
@@ -208,7 +207,7 @@ def slim(drawn: str, about: About, ink: str, style: str = "") -> str:
     writer.flush()
     _, _, width, height = (math.ceil(float(n)) for n in root.get("viewBox", "0 0 0 0").split())
     # what has links is a group of them: an image would hide them from a screen reader
-    role = "group" if any(part.startswith("<a ") for part in writer.parts) else "img"
+    role = "group" if any(part.startswith("<a ") for part in writer.texts) else "img"
     names = f"{about.prefix}-t {about.prefix}-d"
     head = {
         "xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}",
@@ -220,5 +219,6 @@ def slim(drawn: str, about: About, ink: str, style: str = "") -> str:
         f'<desc id="{about.prefix}-d">{escape(about.description)}</desc>'
     )
     clips = "".join(_clip_paths(root, writer.clips))
+    body = "".join(writer.parts + writer.texts)
     sheet = f"<style>{style}</style>" if style else ""
-    return f"<svg{_written(head)}>{said}{sheet}{clips}{''.join(writer.parts)}</svg>\n"
+    return f"<svg{_written(head)}>{said}{sheet}{clips}{body}</svg>\n"

@@ -1,0 +1,175 @@
+"""What was found of a claim, as the table, the forest and the page need it: which ratio it is
+about, what was claimed, what old versions do, and which control arm says why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lab.facts.ratio import faster, times
+from lab.facts.records import THEN, Arm, MeasuredRatio, Metric, Result
+from lab.facts.text import three_digits
+from lab.facts.verdict import Word
+
+GROUPS: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("FastAPI or Flask?", (24, 5, 6, 4, 11, 2, 19, 20, 14, 25)),
+    ("Async and threads", (3, 8, 9, 10, 16, 21, 26, 33, 35, 36)),
+    ("Servers and settings", (7, 15, 17, 18, 30, 31, 32, 34)),
+    ("Features and what they cost", (1, 12, 13, 27, 28, 29, 37)),
+    ("Load generators and clients", (22, 23, 38)),
+)
+OTHERS = "Other claims"
+FRAMEWORKS = {
+    "flask": "Flask", "fastapi": "FastAPI", "quart": "Quart", "starlette": "Starlette",
+    "uvicorn": "uvicorn", "gunicorn": "gunicorn", "granian": "Granian", "hypercorn": "Hypercorn",
+    "waitress": "Waitress", "gevent": "gevent", "asgiref": "asgiref", "a2wsgi": "a2wsgi",
+    "pydantic": "pydantic", "httpx": "httpx", "aiohttp": "aiohttp", "asyncpg": "asyncpg",
+    "psycopg": "psycopg",
+}  # fmt: skip
+METRICS = {
+    Metric.THROUGHPUT: "requests/s",
+    Metric.P50: "p50",
+    Metric.P99: "p99",
+    Metric.SERVER_CPU: "CPU µs/request",
+    Metric.CLIENT_CPU: "client CPU µs/request",
+    Metric.ELAPSED: "time for all",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The record of an experiment, and what stands out in it."""
+
+    result: Result
+
+    @property
+    def number(self) -> str:
+        return self.result.name.split("_")[0]
+
+    @property
+    def group(self) -> str:
+        number = int(self.number) if self.number.isdigit() else 0
+        return next((group for group, numbers in GROUPS if number in numbers), OTHERS)
+
+    @property
+    def frameworks(self) -> list[str]:
+        """What of the frameworks and servers it tries, by the names they give themselves."""
+        packages = self.result.environment.packages
+        return [name for package, name in FRAMEWORKS.items() if package in packages]
+
+    @cached_property
+    def claims(self) -> list[MeasuredRatio]:
+        """The ratios that the claim is about; none where it is about behaviour."""
+        ratios = self.result.ratios
+        marked = [ratio for ratio in ratios if ratio.claim]
+        is_of_ratio = bool(self.result.rule) and not self.result.rule.startswith("reproduced")
+        return marked or (ratios[:1] if is_of_ratio else [])
+
+    @property
+    def headline(self) -> MeasuredRatio | None:
+        """The ratio that stands for the claim: of several the smallest effect, since all of
+        them are claimed.
+        """
+        return min(self.claims, key=lambda ratio: ratio.estimate, default=None)
+
+    def then_of(self, ratio: MeasuredRatio) -> MeasuredRatio | None:
+        """The same ratio on the versions that the claim was made about."""
+        wanted = (ratio.over + THEN, ratio.under + THEN, ratio.metric)
+        return next((r for r in self.result.ratios if key_of(r) == wanted), None)
+
+    @cached_property
+    def controls(self) -> list[MeasuredRatio]:
+        """The ratios that say why, in the script's order."""
+        claims = {key_of(ratio) for ratio in self.claims}
+        swapped = {(under, over) for over, under, _ in claims}  # their price in CPU time
+        return [
+            ratio
+            for ratio in self.result.ratios
+            if key_of(ratio) not in claims
+            and not ratio.over.endswith(THEN)
+            and (ratio.over, ratio.under) not in swapped
+        ]
+
+    @property
+    def shown_arms(self) -> list[str]:
+        """The claim's two arms, and one control: what a small picture has room for."""
+        ratios = [ratio for ratio in [self.headline, *self.controls[:1]] if ratio]
+        names = [name for ratio in ratios for name in (ratio.over, ratio.under)]
+        own = [name for name in self.result.arms if not name.endswith(THEN)]
+        found = [name for name in dict.fromkeys(names) if name in self.result.arms]
+        return (found or own)[:3]
+
+
+def key_of(ratio: MeasuredRatio) -> tuple[str, str, Metric]:
+    return ratio.over, ratio.under, ratio.metric
+
+
+def claimed_of(ratio: MeasuredRatio) -> str:
+    """What the source says: "48×", "1.05–1.5×"; nothing where it gives no figure."""
+    if ratio.claimed is None:
+        return ""
+    if isinstance(ratio.claimed, tuple):
+        low, high = ratio.claimed
+        return f"{low:g}–{high:g}×"
+    return f"{ratio.claimed:.3g}×"
+
+
+def interval_of(ratio: MeasuredRatio) -> str:
+    """The interval, the way round in which `times` says the ratio: "95 % CI 4.9–6.4"."""
+    ends = [ratio.low, ratio.high]
+    if ratio.estimate < 1 and ratio.low > 0:
+        ends = [1 / ratio.high, 1 / ratio.low]
+    low, high = map(three_digits, ends)
+    return f"95 % CI {low}–{high}"
+
+
+def sentence_of(ratio: MeasuredRatio) -> str:
+    """A ratio in words: "asyncio.sleep is 19.8× faster than time.sleep"."""
+    over, under = ratio.over.removesuffix(THEN), ratio.under.removesuffix(THEN)
+    said = faster(ratio.interval, ratio.metric)
+    link = "as" if " as " in f" {said}" else "than"
+    if ratio.metric == Metric.THROUGHPUT:
+        return f"{over} is {said} {link} {under}"
+    if ratio.metric in (Metric.SERVER_CPU, Metric.CLIENT_CPU):
+        return f"{over} needs {said} {link} {under}"
+    verb = "takes" if ratio.estimate >= 1 else "is"
+    where = {Metric.P50: " at p50", Metric.P99: " at p99"}.get(ratio.metric, "")
+    return f"{over} {verb} {said} {link} {under}{where}"
+
+
+def times_of(ratio: MeasuredRatio) -> str:
+    """A ratio in short, in the direction of the claim: "5.5×", "1.7× slower"."""
+    if ratio.estimate >= 1:
+        return times(ratio.estimate)
+    less = "slower" if ratio.metric == Metric.THROUGHPUT else "less"
+    return f"{times(ratio.estimate)} {less}"
+
+
+def order(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """The findings by group, in each the largest effect first, and behaviour last."""
+    by_group: dict[str, list[Finding]] = {group: [] for group, _ in GROUPS}
+    by_group[OTHERS] = []
+    for finding in findings:
+        by_group[finding.group].append(finding)
+    for found in by_group.values():
+        found.sort(key=lambda each: (-_effect(each), each.number))
+    return [(group, found) for group, found in by_group.items() if found]
+
+
+def count_words(findings: Sequence[Finding]) -> dict[str, int]:
+    """How many claims have each verdict, in the order of the words."""
+    counts = Counter(finding.result.verdict for finding in findings)
+    return {word: counts[word] for word in Word if counts[word]}
+
+
+def _effect(finding: Finding) -> float:
+    return finding.headline.estimate if finding.headline else 0.0
+
+
+def commands_of(asked: Sequence[Arm]) -> list[str]:
+    """Every command once, with one port for all: they differ in nothing else."""
+    commands = (arm.command.replace(str(arm.port or "{}"), "8000") for arm in asked)
+    return list(dict.fromkeys(" ".join(command.split()) for command in commands if command))
