@@ -124,6 +124,7 @@ class Second:
     failed: Count
     p50: float | None = None  # s; None where nothing was answered, or it is not known
     p99: float | None = None
+    histogram: str = ""  # of its ok times, HdrHistogram V2 base64, where that was kept
 
 
 @dataclass(frozen=True, kw_only=True)
