@@ -348,6 +348,7 @@ class Reason:
     ratio: MeasuredRatio | None = None
     holds: bool | None = None  # None: it did not tell
     is_another: bool = False  # than the source gives
+    waits_for: str = ""  # what would make it tell, where more rounds may
 
 
 def explain(arms: Arms, cause: Cause, subject: Sequence[str] = ()) -> Reason | None:
@@ -360,14 +361,14 @@ def explain(arms: Arms, cause: Cause, subject: Sequence[str] = ()) -> Reason | N
     metric = Metric(cause.metric)
     found = measure(arms, cause.over, cause.under, metric, subject)
     if found is None:
-        return Reason(sentence=f"{pair}: {NOT_ENOUGH}")
+        return Reason(sentence=f"{pair}: {NOT_ENOUGH}", waits_for=f"{pair}: too few rounds")
     holds = cause.holds(found.judged)
     said = faster(found.interval, metric)
     if holds is None:
         low, high = three_digits(found.judged.low), three_digits(found.judged.high)
         sentence = f"{pair} is undecided: {said}, interval {low}–{high}"
-        return Reason(sentence=sentence, ratio=found)
+        return Reason(sentence=sentence, ratio=found, waits_for=sentence)
     text = cause.then if holds else cause.otherwise
     sentence = text.format(ratio=times(found.estimate), faster=said)
-    another = holds and cause.another_reason
-    return Reason(sentence=sentence, ratio=found, holds=holds, is_another=another)
+    is_another = holds and cause.another_reason
+    return Reason(sentence=sentence, ratio=found, holds=holds, is_another=is_another)

@@ -1,0 +1,102 @@
+"""The arms of an experiment: what a script says of each, and what is measured of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from lab.facts.records import Arm, Memory, Point, Run
+from lab.facts.rounds import make_arm
+from lab.load.load import Load
+from lab.trials.servers import cores_for, count_workers
+
+AGAIN = " again"  # what the name of an arm ends in that is compared with itself
+BESIDE_S = 3600.0  # a load beside another goes on for longer than that lasts
+
+
+class Setup(NamedTuple):
+    """A server, what to ask of it, and what else is special about its load.
+
+    `more` holds fields of Load, and two others: "beside" is another load that a second process
+    puts on the same server meanwhile ({"path": "/work"}), and "generator" the command of
+    another tool to load it with ("wrk -c{connections} {url}").
+    """
+
+    command: str
+    path: str
+    more: Mapping[str, Any] = {}
+
+    @property
+    def generator(self) -> str:
+        return str(self.more.get("generator", ""))
+
+    def beside(self, url: str) -> Load | None:
+        """The load that goes on meanwhile, if there is one."""
+        if "beside" not in self.more:
+            return None
+        fields = {"duration_s": BESIDE_S, **self.more["beside"]}
+        return Load(url=url + fields.pop("path"), **fields)
+
+
+Setups = Mapping[str, Setup]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dose:
+    """How much load an arm gets, and how much less of it with --quick."""
+
+    load: Load  # what all arms have in common
+    share: float = 1.0  # of durations and requests
+
+    def shortened(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """These fields of a load, the durations and requests among them shortened."""
+        less = dict(fields)
+        if less.get("duration_s"):
+            less["duration_s"] *= self.share
+        if less.get("requests"):
+            less["requests"] = math.ceil(less["requests"] * self.share)
+        return less
+
+    def of(self, setup: Setup, name: str, url: str, pid: int) -> Load:
+        """The load of an arm; one of so many requests ends with them."""
+        own: dict[str, Any] = {"duration_s": None} if setup.more.get("requests") else {}
+        own |= {k: v for k, v in setup.more.items() if k not in ("beside", "generator")}
+        own = self.shortened(own)
+        return replace(self.load, **own, url=url + setup.path, name=name, pid=pid)
+
+
+@dataclass(kw_only=True)
+class Seen:
+    """What has been seen of an arm until now."""
+
+    setup: Setup
+    versions: dict[str, str]
+    expected: str = ""
+    command: str = ""  # as it was last run
+    port: int | None = None
+    backlog: int | None = None
+    idle: Memory = field(default_factory=Memory)
+    runs: list[Run] = field(default_factory=list)
+    launches: list[int] = field(default_factory=list)  # the launch of each run
+    said: list[Any] = field(default_factory=list)
+    log: dict[str, int] = field(default_factory=dict)
+    curve: list[Point] = field(default_factory=list)
+
+    def to_arm(self) -> Arm:
+        servers_cores, _ = cores_for(self.setup.command)
+        workers = count_workers(self.setup.command)
+        return replace(
+            make_arm(self.runs, self.launches, workers, len(servers_cores)),
+            command=self.command,
+            path=self.setup.path,
+            port=self.port,
+            expected=self.expected,
+            versions=self.versions,
+            backlog=self.backlog,
+            idle=self.idle,
+            said=list(self.said),
+            log=dict(self.log),
+            curve=self.curve,
+        )

@@ -1,0 +1,262 @@
+"""A trial: launches of all servers, a few rounds in each, until it is decided."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+
+from lab.facts.errors import CannotRun, Interrupted
+from lab.facts.objective import point_of
+from lab.facts.records import Arm, Run, Topic
+from lab.facts.rounds import balanced_orders
+from lab.facts.text import count_of
+from lab.facts.validity import OF_THE_MACHINE, find_margin
+from lab.load.load import Load
+from lab.load.machine import Machine
+from lab.load.progress import SILENT_S, Progress
+from lab.load.run import run
+from lab.trials.arms import Dose, Seen, Setups
+from lab.trials.generator import generate, load_beside
+from lab.trials.servers import (
+    FIRST_START_S,
+    Server,
+    backlog_of,
+    count_workers,
+    run_servers,
+    stay_on,
+    versions_of,
+)
+
+LAUNCHES = 3  # before nothing is decided
+DISTURBED, FELLOWS = 0.05, 3.0  # a round lost so much of its time, and so much more than others
+
+Look = Callable[[Mapping[str, Arm]], str]  # what it still waits for; "" when it is decided
+Check = Callable[[Load, Server], Load]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a trial is made of."""
+
+    setups: Setups
+    folder: Path  # of the script, in which servers run
+    dose: Dose
+    rounds: int  # in a launch
+    warmup_s: float
+    budget_s: float
+    is_quick: bool  # one launch, however wide the interval
+    seed: int
+    packages: frozenset[str]  # whose versions are looked up in old arms
+    expected: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)  # of services
+    ask_after: str = ""
+    log_counts: Mapping[str, str] = field(default_factory=dict)
+    shares: Sequence[float] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One round: the run of every arm, and how much of the time others took in it."""
+
+    runs: dict[str, Run]
+    disturbance: float
+
+
+def find_disturbed(turns: Sequence[Turn], fellows: Sequence[Turn]) -> Turn | None:
+    """The worst of some rounds, where the machine took far more of its time than of most of its
+    fellows'. Its results are not looked at.
+    """
+    usual = statistics.median(turn.disturbance for turn in fellows)
+    worst = max(turns, key=lambda turn: turn.disturbance)
+    return worst if worst.disturbance > max(DISTURBED, FELLOWS * usual) else None
+
+
+class Trial:
+    """Measures a plan: `measure` returns the arms, as far as it was decided or may take."""
+
+    def __init__(self, plan: Plan, check: Check, look: Look, more_s: Callable[[float], float]):
+        self.plan, self.check, self.look, self.more_s = plan, check, look, more_s
+        self.orders = balanced_orders(list(plan.setups), plan.seed)
+        self.turns: list[Turn] = []  # of all launches, without those done again
+        self.repeated = 0
+        self.asked = 0  # rounds, without those done again
+        self.seen: dict[str, Seen] = {}
+
+    def measure(self) -> dict[str, Arm]:
+        """All launches, until it is decided or the budget is spent."""
+        began_s, longest_s, launch = time.monotonic(), 0.0, 0
+        with Progress() as progress:
+            self._look_up(progress)
+            while True:
+                launch_s = time.monotonic()
+                with self._launched(launch, progress) as (loads, servers):
+                    self._take_turns(launch, loads, servers, progress)
+                    self._note(servers)
+                    longest_s = max(longest_s, time.monotonic() - launch_s)
+                    spent_s = time.monotonic() - began_s
+                    if self._is_last(launch, spent_s, longest_s, progress):
+                        self._draw_curves(loads, servers, progress)
+                        break
+                launch += 1
+        return self.arms()
+
+    def arms(self) -> dict[str, Arm]:
+        return {name: seen.to_arm() for name, seen in self.seen.items()}
+
+    def _look_up(self, progress: Progress) -> None:
+        plan = self.plan
+        if any(setup.command.startswith("uv ") for setup in plan.setups.values()):
+            progress.say("looking up the old versions", takes_s=FIRST_START_S)
+        for name, setup in plan.setups.items():
+            versions = versions_of(setup.command, plan.packages, plan.folder)
+            expected = plan.expected.get(name, "")
+            self.seen[name] = Seen(setup=setup, versions=versions, expected=expected)
+
+    @contextmanager
+    def _launched(
+        self, launch: int, progress: Progress
+    ) -> Iterator[tuple[dict[str, Load], dict[str, Server]]]:
+        """All servers, ready, checked and warm, with the load of each."""
+        plan = self.plan
+        commands = {name: (setup.command, setup.path) for name, setup in plan.setups.items()}
+        is_first = launch == 0 and any(c.startswith("uv ") for c, _ in commands.values())
+        text = f"launch {launch + 1}: starting {count_of(len(commands), 'server')}"
+        progress.say(text, takes_s=FIRST_START_S if is_first else 0.0)
+        with run_servers(commands, plan.folder, plan.environment) as servers:
+            for name, server in servers.items():
+                self.seen[name].idle = Machine(server.pid).memory()
+            progress.say(f"launch {launch + 1}: warming up")
+            loads = {}
+            for name, server in servers.items():
+                load = plan.dose.of(plan.setups[name], name, server.url, server.pid)
+                loads[name] = self.check(load, server)
+            for load in loads.values():
+                self._warm(load, progress)
+            yield loads, servers
+
+    def _warm(self, load: Load, progress: Progress) -> None:
+        fewer = load.requests and max(1, load.requests // 10)  # they may take long
+        warm = replace(load, duration_s=self.plan.warmup_s, requests=fewer)
+        if run(warm, progress.remind).interrupted:
+            raise Interrupted
+
+    def _take_turns(
+        self, launch: int, loads: Mapping[str, Load], servers: Mapping[str, Server],
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        """The rounds of a launch, and those again that the machine disturbed: at most as many
+        again as were asked for.
+        """
+        turns = []
+        for number in range(self.plan.rounds):
+            say = f"launch {launch + 1}, round {number + 1} of {self.plan.rounds}"
+            turns.append(self._take_turn(loads, servers, say, progress))
+        self.asked += self.plan.rounds
+        while self.repeated < self.asked:
+            worst = find_disturbed(turns, [*self.turns, *turns])
+            if worst is None:
+                break
+            self.repeated += 1
+            turns.remove(worst)
+            say = f"launch {launch + 1}, a disturbed round again"
+            turns.append(self._take_turn(loads, servers, say, progress))
+        self.turns += turns
+        for turn in turns:
+            for name, done in turn.runs.items():
+                self.seen[name].runs.append(done)
+                self.seen[name].launches.append(launch)
+
+    def _take_turn(
+        self, loads: Mapping[str, Load], servers: Mapping[str, Server], say: str,
+        progress: Progress,
+    ) -> Turn:  # fmt: skip
+        runs: dict[str, Run] = {}
+        for name in next(self.orders):
+            progress.say(f"{say}: {name}")
+            runs[name] = self._put(loads[name], servers[name], progress)
+            if runs[name].interrupted:
+                raise Interrupted
+        lost = (self._lost(name, done) for name, done in runs.items())
+        return Turn(runs=runs, disturbance=max(lost))
+
+    def _lost(self, name: str, done: Run) -> float:
+        """How much of the time others took; a client that shares its cores waits for servers."""
+        topics = set(OF_THE_MACHINE)
+        if count_workers(self.plan.setups[name].command) > 1:
+            topics -= {Topic.QUEUED, Topic.LAG}
+        return find_margin(done, topics)
+
+    def _put(self, load: Load, server: Server, progress: Progress) -> Run:
+        """Load an arm once, in its own way, and look which of its processes were replaced."""
+        setup = self.plan.setups[load.name]
+        stay_on(server.client_cores)
+        there = server.known or server.processes()
+        try:
+            with load_beside(setup.beside(server.url)):
+                if setup.generator:
+                    done = generate(setup.generator, load, self.plan.folder)
+                else:
+                    done = run(load, progress.remind)
+        except CannotRun as error:
+            raise CannotRun(server.describe(f"could not be loaded ({error})")) from None
+        server.rest()
+        server.known = server.processes()
+        if server.pid not in {process.pid for process in server.known}:
+            raise CannotRun(server.describe("ended while it was loaded"))
+        assert done.server is not None  # its process is known
+        return replace(done, server=replace(done.server, replaced=len(there - server.known)))
+
+    def _is_last(self, launch: int, spent_s: float, launch_s: float, progress: Progress) -> bool:
+        """Whether to stop: it is decided, or the next launch does not fit into the budget."""
+        left_s = self.plan.budget_s - spent_s
+        if self.plan.is_quick or left_s < launch_s:
+            return True
+        if launch + 1 < LAUNCHES:
+            return False
+        waits_for = self.look(self.arms())
+        if waits_for:
+            more_s = max(self.more_s(spent_s), launch_s)
+            after = f"about {more_s:.0f} s more"
+            if more_s > left_s:
+                after = f"the budget ends in {left_s:.0f} s"
+            progress.say(f"{waits_for}: {after}", takes_s=SILENT_S)
+        return not waits_for
+
+    def _note(self, servers: Mapping[str, Server]) -> None:
+        """What else is to be known of the servers at the end of a launch."""
+        for name, server in servers.items():
+            seen = self.seen[name]
+            seen.command, seen.port = server.command, server.port
+            seen.backlog = backlog_of(server.port)
+            if self.plan.ask_after:
+                seen.said.append(self._ask(server))
+            lines = server.output() if self.plan.log_counts else []
+            for what, pattern in self.plan.log_counts.items():
+                counted = sum(bool(re.search(pattern, line)) for line in lines)
+                seen.log[what] = seen.log.get(what, 0) + counted
+
+    def _ask(self, server: Server) -> object:
+        try:
+            return server.ask(Load(url=server.url + self.plan.ask_after)).value()
+        except (OSError, HTTPException) as error:
+            return f"no answer: {error!r}"
+
+    def _draw_curves(
+        self, loads: Mapping[str, Load], servers: Mapping[str, Server], progress: Progress
+    ) -> None:
+        """What becomes of an open loop at shares of the requests/s that a closed loop had."""
+        for name, load in loads.items() if self.plan.shares else ():
+            progress.say(f"open loops: {name}")
+            capacity = statistics.median(done.throughput for done in self.seen[name].runs)
+            asked = replace(load, duration_s=self.plan.dose.load.duration_s, requests=None)
+            put = partial(self._put, server=servers[name], progress=progress)
+            self.seen[name].curve = [
+                point_of(put(replace(asked, rate=share * capacity))) for share in self.plan.shares
+            ]
