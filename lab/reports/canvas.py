@@ -43,7 +43,7 @@ def dark_rules(scope: str = "") -> str:
 DARK_STYLE = f"@media(prefers-color-scheme:dark){{{dark_rules()}}}"
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "lab", "font.size": FONT_PX,
-    "font.family": "DejaVu Sans", "path.simplify": False,
+    "font.family": "DejaVu Sans", "path.simplify": False, "text.parse_math": False,
     "text.color": INK, "axes.labelcolor": QUIET, "xtick.labelcolor": QUIET,
     "ytick.labelcolor": QUIET, "axes.edgecolor": GRID, "grid.color": GRID, "grid.linewidth": 1,
     "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False,
@@ -128,11 +128,8 @@ class Canvas:
 
 
 def plain(words: str) -> str:
-    """Text that matplotlib takes as it is: a dollar would begin a formula, and a control
-    character has no place in a picture.
-    """
-    kept = "".join(letter for letter in words if letter.isprintable())
-    return kept.replace("$", r"\$")
+    """Text without control characters, which have no place in a picture."""
+    return "".join(letter for letter in words if letter.isprintable())
 
 
 def svg_of(draw: Callable[[], Canvas], about: About, standalone: bool = False) -> str:
@@ -169,7 +166,7 @@ def use_plain_numbers(axis: Axis) -> None:
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: say_number(value)))
     if axis.get_scale() == "log":
         low, high = axis.get_view_interval()
-        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
         axis.set_minor_locator(ticker.NullLocator())
         axis.set_minor_formatter(ticker.NullFormatter())
 
