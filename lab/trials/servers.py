@@ -24,11 +24,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lab.facts.errors import CannotRun
 from lab.load.load import Load
-from lab.load.machine import cpu_s
+from lab.load.processtable import Process, read_processes, tree_of
 
 HOST = "127.0.0.1"
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
@@ -198,7 +196,7 @@ class Server(Guarded):
         if shutil.which(argv[0], path=PATH) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
         self.cores, self.client_cores = cores_for(command)
-        self.known: set[psutil.Process] = set()  # its processes when it was last loaded
+        self.known: set[tuple[int, float]] = set()  # its processes when it was last loaded
         super().__init__(argv, folder, environment or {}, cores=self.cores)
 
     def wait_until_ready(self, path: str) -> None:
@@ -223,11 +221,18 @@ class Server(Guarded):
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(errors="replace").strip())
 
-    def processes(self) -> set[psutil.Process]:
-        with suppress(psutil.NoSuchProcess):
-            root = psutil.Process(self.pid)
-            return {root, *root.children(recursive=True)}
-        return set()
+    def processes(self) -> list[Process]:
+        return tree_of(self.pid, read_processes())
+
+    def note_processes(self) -> int:
+        """Remember its processes, and return how many of those known before are gone. Raises
+        CannotRun where it has ended itself.
+        """
+        there = self.processes()
+        if self.pid not in {process.pid for process in there}:
+            raise CannotRun(self.describe("ended while it was loaded"))
+        before, self.known = self.known, {process.key for process in there}
+        return len(before - self.known)
 
     def rest(self) -> None:
         """Wait a little until it has nothing left to do, such as to start a new worker, so that
@@ -235,7 +240,7 @@ class Server(Guarded):
         """
         ends, used_s = time.monotonic() + REST_S, -math.inf
         while time.monotonic() < ends:
-            now_s = sum(cpu_s(process, reaped=False) for process in self.processes())
+            now_s = sum(process.own_s for process in self.processes())
             if now_s - used_s < TICK_S:
                 return
             used_s = now_s

@@ -26,9 +26,9 @@ from lab.facts.verdict import (
     ratios_of,
     rule_of,
 )
+from lab.load.environment import environment_of
 from lab.load.expectation import Expectation
 from lab.load.load import Load
-from lab.load.machine import environment_of
 from lab.load.run import allow_files
 from lab.trials.arms import AGAIN, Dose, Setup, Setups
 from lab.trials.dials import Answers, Dials, Each, set_against_itself

@@ -197,7 +197,8 @@ class Trial:
         """Load an arm once, in its own way, and look which of its processes were replaced."""
         setup = self.plan.setups[load.name]
         stay_on(server.client_cores)
-        there = server.known or server.processes()
+        if not server.known:
+            server.note_processes()
         try:
             with load_beside(setup.beside(server.url)):
                 if setup.generator:
@@ -207,11 +208,8 @@ class Trial:
         except CannotRun as error:
             raise CannotRun(server.describe(f"could not be loaded ({error})")) from None
         server.rest()
-        server.known = server.processes()
-        if server.pid not in {process.pid for process in server.known}:
-            raise CannotRun(server.describe("ended while it was loaded"))
         assert done.server is not None  # its process is known
-        return replace(done, server=replace(done.server, replaced=len(there - server.known)))
+        return replace(done, server=replace(done.server, replaced=server.note_processes()))
 
     def _is_last(self, launch: int, spent_s: float, launch_s: float, progress: Progress) -> bool:
         """Whether to stop: it is decided, or the next launch does not fit into the budget."""
