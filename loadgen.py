@@ -10,6 +10,7 @@ This is the command line. As a library: ``lab.load.run.run(Load(url=…, request
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -221,6 +222,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     try:
+        gc.freeze()  # what imports made is there to stay: nobody need look through it again
         record = measure(loads, objectives, options)
         if not options.quiet and not options.output.is_stdout:
             show(describe(record))
@@ -293,7 +295,7 @@ def search(load: Load, objectives: Sequence[Objective], is_quiet: bool, progress
             print(describe_point(point), file=sys.stderr)
 
     progress.say(f"trying rates for {duration(load.duration_s)} each")
-    return find_max(load, objectives, tell)
+    return find_max(load, goals, tell)
 
 
 if __name__ == "__main__":

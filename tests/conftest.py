@@ -4,28 +4,28 @@ import gc
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, and below it what tests share
 sys.path.insert(1, str(Path(__file__).parent))
 
+from lab.load.machine import steal_share
+from lab.load.processtable import read_cpu_times
+
 STEAL_SHARE = 0.01
-began = psutil.cpu_times()
+began = read_cpu_times()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
     """Note where the machine's time went before each try of a test."""
     global began
-    began = psutil.cpu_times()
+    began = read_cpu_times()
 
 
 def host_took_time() -> bool:
     """Whether the machine's hypervisor kept a part of its time since the test began."""
-    from lab.load.machine import steal_share
-
-    return steal_share(began, psutil.cpu_times()) > STEAL_SHARE
+    return steal_share(began, read_cpu_times()) > STEAL_SHARE
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses

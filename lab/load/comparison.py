@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from lab.facts.merging import merge
 from lab.facts.ratio import weigh
-from lab.facts.records import Arm, MeasuredRatio, Result, Run
+from lab.facts.records import MeasuredRatio, Result, Run
+from lab.facts.rounds import balanced_orders, make_arm
+from lab.load.environment import environment_of
 from lab.load.load import Load
-from lab.load.machine import environment_of
 from lab.load.progress import Progress
-from lab.load.rounds import RoundsInterrupted, round_of, run_rounds
+from lab.load.rounds import RoundsInterrupted, run_rounds
 from lab.load.run import run
 
 LONGEST_LINE = 50  # of what is said of a round
@@ -30,10 +29,7 @@ def compare_loads(
     """
     named, began = name_loads(loads), datetime.now(UTC)
     runs, reasons = _run_rounds(named, rounds, seed, progress)
-    arms = {
-        arm: Arm(run=merge(done), rounds=[round_of(one) for one in done])
-        for arm, done in runs.items()
-    }
+    arms = {arm: make_arm(done) for arm, done in runs.items()}
     ratios: list[MeasuredRatio] = []
     first, *others = arms
     for other in others:
@@ -68,9 +64,9 @@ def _run_rounds(
     def announce(name: str, number: int) -> None:
         progress.say(f"round {number} of {rounds}: {name}"[:LONGEST_LINE], steps=1)
 
-    put = partial(run, watch=progress.remind)
+    orders, put = balanced_orders(list(named), seed), partial(run, watch=progress.remind)
     try:
-        return run_rounds(named, random.Random(seed), rounds, announce, put), []
+        return run_rounds(named, orders, rounds, announce, put), []
     except RoundsInterrupted as end:
         done = min(map(len, end.runs.values()))
         if not done:

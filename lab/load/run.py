@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import resource
 
-import psutil
-
 from lab.facts.errors import CannotRun
 from lab.facts.records import Run
 from lab.load.interrupts import note_interrupts
 from lab.load.load import Load
 from lab.load.measurement import Checkpoint, Measurement, Watch, ignore
-from lab.load.processes import run_in_processes
+from lab.load.processtable import read_process
 
 _SPARE_FILES = 100  # besides the connections
 
@@ -24,11 +22,13 @@ def run(load: Load, watch: Watch = ignore, checkpoint: Checkpoint | None = None)
     then. SIGINT and SIGTERM end the load; the Run is then `interrupted`. Raises CannotRun when
     the first connection fails, and KeyboardInterrupt where nothing has been measured.
     """
-    if load.pid is not None and (load.pid < 1 or not psutil.pid_exists(load.pid)):
+    if load.pid is not None and not read_process(load.pid):
         raise CannotRun(f"there is no process {load.pid} to account for: look for it with ps")
     allow_files(load.connections)
     with note_interrupts() as interrupts:
         if load.processes > 1:
+            from lab.load.processes import run_in_processes
+
             return run_in_processes(load, watch, checkpoint, interrupts)
         return Measurement(load, watch, checkpoint, interrupts).run()
 
