@@ -9,10 +9,9 @@ import zlib
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-import numpy as np
 from hdrh.histogram import HdrHistogram
-from numpy.typing import NDArray
 
+from lab.facts.arrays import NDArray, np
 from lab.facts.errors import Unreadable
 
 PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
@@ -166,10 +165,12 @@ class Histogram:
     def _set_ends(self, min_ns: float, max_ns: float) -> None:
         """Note the exact ends. Raises Unreadable for what is not in the outermost slots."""
         lowest, width, _ = self.used()
+        ends = []
         for slot, end_ns in ((0, min_ns), (-1, max_ns)):
-            if not lowest[slot] <= round(min(end_ns, LONGEST_NS)) < lowest[slot] + width[slot]:
-                raise Unreadable(f"not a whole record: a histogram without its {end_ns / 1e9:g} s")
-        self.hdr.min_value, self.hdr.max_value = round(min_ns), round(max_ns)
+            ends.append(round(min(end_ns, LONGEST_NS)))
+            if not lowest[slot] <= ends[-1] < lowest[slot] + width[slot]:
+                raise Unreadable(f"not an HdrHistogram that ends at {end_ns / 1e9:g} s")
+        self.hdr.min_value, self.hdr.max_value = ends
 
 
 def _check_payload(text: str) -> None:

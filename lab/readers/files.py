@@ -95,7 +95,9 @@ def _read_stream(stream: BinaryIO, name: str) -> list[Record]:
     start = re.search(rb"^\{", content.lstrip(), re.M)  # some tools talk before they write JSON
     json = content.lstrip()[start.start() :] if start else b""
     fields = _part_object(json)
-    return [_read_object(json, fields, name)] if fields else _read_text(content, name)
+    if fields is None:
+        return _read_text(content, name)
+    return [_read_object(json, fields, name)]
 
 
 def _apply(reader: Reader, read: Callable[[], Foreign], name: str) -> Foreign:
@@ -115,8 +117,8 @@ def _apply(reader: Reader, read: Callable[[], Foreign], name: str) -> Foreign:
 
 
 # ---- JSON ------------------------------------------------------------------------------
-def _part_object(content: bytes) -> dict[str, msgspec.Raw]:
-    """The values of an object by their keys, unread; none where this is not JSON."""
+def _part_object(content: bytes) -> dict[str, msgspec.Raw] | None:
+    """The values of an object by their keys, unread; None where this is not JSON."""
     if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
         raise Unreadable(f"JSON of over {MOST_VALUES:,} values")
     try:
@@ -124,11 +126,11 @@ def _part_object(content: bytes) -> dict[str, msgspec.Raw]:
     except RecursionError as error:
         raise Unreadable("JSON that is nested too deeply") from error
     except ValueError:
-        return {}
+        return None
 
 
 def _read_object(content: bytes, fields: dict[str, msgspec.Raw], name: str) -> Record:
-    form = fields.get("format", b"")
+    form = bytes(fields.get("format", b""))
     for kind in (Run, Result):
         if form == f'"{kind.FORMAT}"'.encode():
             return _read_own(content, kind)
