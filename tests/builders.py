@@ -109,7 +109,7 @@ def make_run(
 
 def make_runs(throughputs: Iterable[float], **changes: Any) -> list[Run]:
     """A run of 100 successes for each throughput."""
-    return [make_run(elapsed_s=100 / throughput, **changes) for throughput in throughputs]
+    return [make_run(elapsed_s=100 / float(value), **changes) for value in throughputs]
 
 
 def make_pair() -> list[Run]:

@@ -8,9 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-from numpy.typing import NDArray
-
+from lab.facts.arrays import NDArray, np
 from lab.facts.errors import Unreadable
 from lab.facts.histogram import Histogram
 from lab.facts.records import Second
