@@ -1,0 +1,127 @@
+"""The options of a load on a command line, and the load that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import TypeVar
+
+from lab.facts.text import parse_duration
+from lab.load.inputs import (
+    make_headers,
+    parse_count,
+    parse_pause,
+    parse_rate,
+    read_body,
+    read_lines,
+    read_targets,
+)
+from lab.load.load import CLIENTS, Load
+from lab.load.search import STEP_S
+
+Value = TypeVar("Value")
+
+
+def reads(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """The same parser of a word, for argparse: its error is the line that the user gets."""
+
+    def read(text: str) -> Value:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+COUNT, RATE = reads(parse_count), reads(parse_rate)
+TIME, PAUSE = reads(parse_duration), reads(parse_pause)
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("load").add_argument
+    add("urls", nargs="*", metavar="URL")
+    add("-c", "--connections", type=COUNT, default=50, metavar="N", help="at once, at most (50)")
+    add("-n", "--requests", type=COUNT, metavar="N", help="exactly so many, and then end")
+    add(
+        "-z",
+        "--duration",
+        dest="duration_s",
+        type=TIME,
+        metavar="T",
+        help="end after this long (10s)",
+    )
+    add("-q", "--rate", type=RATE, metavar="R", help="open loop: R requests/s in total")
+    add("--arrivals", choices=("constant", "poisson"), default="constant", help="with -q")
+    add("--think", dest="think_s", type=PAUSE, metavar="T[..T]", help="wait between two requests")
+    add(
+        "--warmup",
+        dest="warmup_s",
+        type=TIME,
+        metavar="T",
+        default=0.0,
+        help="first load uncounted (0)",
+    )
+    add("--no-keepalive", dest="keepalive", action="store_false", help="connect for each request")
+    add(
+        "-t",
+        "--timeout",
+        dest="timeout_s",
+        type=TIME,
+        metavar="T",
+        default=20.0,
+        help="of a request (20s)",
+    )
+    add(
+        "--connect-timeout", dest="connect_timeout_s", type=TIME, metavar="T", help="(as --timeout)"
+    )
+    add("--processes", type=COUNT, metavar="N", default=1, help="that share the load (1)")
+    add("--client", choices=CLIENTS, default="wire", help="what sends (wire)")
+    add = parser.add_argument_group("objective").add_argument
+    add("--slo", metavar="OBJECTIVES", help='exit 3 when broken: "p99<50ms,failed<0.1%%"')
+    add("--find-max", action="store_true", help="the highest rate that keeps --slo; -z a step")
+
+
+def add_request_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("request").add_argument
+    add("-m", "--method", metavar="METHOD", help="(GET, or POST where there is a body)")
+    add("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", help="repeatable")
+    add("-d", "--data", metavar="BODY|@FILE", help="the body")
+    add("-D", "--data-file", metavar="FILE", help="the body, from a file")
+    add("--json", metavar="VALUE", help="the body, and its content type")
+    add("--lines", dest="lines_file", metavar="FILE", help="a body a line, in turn")
+    add(
+        "--targets",
+        dest="targets_file",
+        metavar="FILE",
+        help="lines of [WEIGHT] METHOD URL [@BODY]",
+    )
+    add("-T", "--content-type", metavar="TYPE", help="of the body (text/plain)")
+    add("-a", "--auth", metavar="USER:PASSWORD", help="basic authentication")
+    add("--insecure", action="store_true", help="take any certificate")
+    add("--unix-socket", metavar="PATH", help="connect there instead of to the URL's host")
+    add("--follow", type=COUNT, metavar="N", default=0, help="redirects at most (0)")
+    add("--expect", metavar="STATUS|TEXT", help="all else is an error (a status above 399)")
+
+
+def make_load(options: argparse.Namespace, url: str) -> Load:
+    """The Load that the options ask for. Raises ValueError or OSError."""
+    named = {field.name: getattr(options, field.name, None) for field in fields(Load)}
+    given = {key: value for key, value in named.items() if value is not None}
+    given["body"] = read_body(options.data or "", options.data_file, options.json)
+    if options.lines_file:
+        given["lines"] = read_lines(Path(options.lines_file))
+    if options.targets_file:
+        given["targets"] = read_targets(Path(options.targets_file), url)
+        url = url or given["targets"][0][2]
+    has_body = bool(given["body"] or options.lines_file)
+    kind = options.content_type
+    if has_body and not kind:
+        kind = "application/json" if options.json else "text/plain"
+    given["headers"] = make_headers(options.header, kind, options.auth)
+    given["method"] = options.method or ("POST" if has_body else "GET")
+    if options.find_max and not options.duration_s:
+        given["duration_s"] = STEP_S
+    return Load(**given | {"url": url})
