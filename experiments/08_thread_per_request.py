@@ -1,22 +1,28 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "flask", "gunicorn", "hdrhistogram", "httptools", "numpy", "psutil",
-#   "tqdm", "uv", "uvloop", "waitress",
+#   "aiohttp==3.14.5", "flask[async]==3.1.3", "gunicorn==27.0.1",
+#   "hdrhistogram==0.10.8", "httptools==0.9.0", "matplotlib==3.11.2", "msgspec==0.22.0",
+#   "numpy==2.4.6", "psutil==7.2.2", "tqdm==4.70.1", "uv==0.13.8", "uvloop==0.23.0",
+#   "waitress==3.0.2",
 # ]
 # ///
 """08: Flask runs each request in a new thread
 
 Claim      Flask runs each request in a thread of its own, so that one that blocks
            holds up no other.
-Source     Stack Overflow, "Architecture Flask vs FastAPI", 2020 (no figures)
-Expect     Flask starts no thread; its server may. 8 clients and a view that sleeps
-           0.05 s: the development server, a thread each, 8 / 0.05 = 160 requests/s;
-           gunicorn's sync worker 1 / 0.05 = 20; 4 threads of gthread or Waitress 80.
-           In the first there are as many threads as requests, in the others no more
-           than they began with.
+Source     Stack Overflow, "Architecture Flask vs FastAPI", 2020: no figures
+Expect     Flask starts no threads; its server may. There are 8 clients, and the view
+           sleeps 0.05 s. Only a server with a thread for each request has as many
+           threads as requests.
+           dev         8 / 0.05 s = 160 requests/s
+           dev single  1 / 0.05 s = 20, --without-threads
+           sync        1 / 0.05 s = 20 requests/s
+           gthread 4   4 / 0.05 s = 80, in 4 threads
+           gthread 8   8 / 0.05 s = 160, in 8 threads
+           Waitress    4 / 0.05 s = 80, in 4 threads
 Run        python experiments/08_thread_per_request.py [--then]
-Not shown  What a new thread costs for each request (experiments 05 and 06).
+Limits     It does not say what a new thread costs (experiments 05 and 06).
 """
 
 import threading
@@ -62,9 +68,9 @@ WAITRESS = (  # waitress-serve takes no module whose name begins with a digit
     f"serve(__import__('{MODULE}').flask_app, listen='127.0.0.1:{{port}}')\""
 )
 ARMS = {
-    "development": (FLASK, "/"),
-    "without threads": (f"{FLASK} --without-threads", "/"),
-    "gunicorn sync": (GUNICORN, "/"),
+    "dev": (FLASK, "/"),
+    "dev single": (f"{FLASK} --without-threads", "/"),
+    "sync": (GUNICORN, "/"),
     "gthread 4": (f"{GUNICORN} --threads 4", "/"),
     "gthread 8": (f"{GUNICORN} --threads 8", "/"),
     "Waitress": (WAITRESS, "/"),
@@ -84,19 +90,20 @@ if __name__ == "__main__":
         """Whether all clients overlapped, and no thread took a second request."""
         return all(
             said["threads"] == said["requests"] and said["at once"] >= CLIENTS
-            for said in arm["said"]
+            for said in arm.said
         )
 
-    def found(arms):
+    def describe_threads(arms):
         """What each server's app saw, in all launches."""
         sentences = []
         for name, arm in arms.items():
-            said = arm["said"]
-            n, threads = (sum(x[key] for x in said) for key in ("requests", "threads"))
-            at_once = max(x["at once"] for x in said)
-            text = f"threads: {max(x['threads'] for x in said)}"
+            n, threads = (
+                sum(x[key] for x in arm.said) for key in ("requests", "threads")
+            )
+            at_once = max(x["at once"] for x in arm.said)
+            text = f"{max(x['threads'] for x in arm.said)} threads"
             if threads == n:
-                text = f"a new thread each: exceptions under {300 / n:.1f} % (3/n)"
+                text = f"a new thread for each (exceptions: under {300 / n:.1f} %, 3/n)"
             sentences.append(f"{name}: {n} requests, {at_once} at once, {text}")
         return sentences
 
@@ -107,31 +114,34 @@ if __name__ == "__main__":
         duration_s=0.3,
         then=THEN,
         ask_after="/seen",
-        subject=("little", "neighbour", "overflows", "steal"),  # counted, not timed
+        # it is counted and not timed
+        subject=["little", "neighbour", "overflows", "steal", "queued", "lag"],
         claim=Outcome(
-            rule=f"reproduced when every server has all {CLIENTS} at once, each "
-            "request in a new thread; not when any has not",
+            rule=f"REPRODUCED when every server has all {CLIENTS} at once, each "
+            "request in a new thread; NOT REPRODUCED when one has not",
             reproduced=lambda arms: all(map(a_thread_each, arms.values())),
             not_reproduced=lambda arms: not all(map(a_thread_each, arms.values())),
         ),
-        columns={"at once": lambda arm: str(max(s["at once"] for s in arm["said"]))},
-        findings=found,
+        columns={"at once": lambda arm: str(max(s["at once"] for s in arm.said))},
+        findings=describe_threads,
         causes=[
             Cause(
-                "development",
-                "without threads",
-                when="> 2",
-                then="the threads are the development server's: with them the same app "
-                "serves {ratio} of what it does --without-threads",
-                otherwise="the development server's threads make it only {ratio}",
+                "dev",
+                "dev single",
+                above=2,
+                then="the threads are the development server's: with them the same "
+                "app is {faster} than --without-threads",
+                otherwise="the development server is only {faster} with threads than "
+                "--without-threads",
             ),
             Cause(
                 "gthread 8",
-                "development",
-                when="inside 0.8 to 1.25",
-                then="to overlap takes no new threads: gthread with 8 that stay is "
-                "{ratio} of the development server",
-                otherwise="gthread with 8 threads that stay is {ratio} of the "
+                "dev",
+                above=0.8,
+                below=1.25,
+                then="overlapping requests does not need new threads: gunicorn with 8 "
+                "that stay is as fast as the development server ({ratio})",
+                otherwise="gunicorn with 8 threads that stay is {faster} than the "
                 "development server with new ones",
             ),
         ],

@@ -1,22 +1,26 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools", "numpy",
-#   "psutil", "starlette", "tqdm", "uv", "uvicorn[standard]", "uvloop",
+#   "aiohttp==3.14.5", "fastapi==0.163.2", "flask[async]==3.1.3", "gunicorn==27.0.1",
+#   "hdrhistogram==0.10.8", "httptools==0.9.0", "matplotlib==3.11.2", "msgspec==0.22.0",
+#   "numpy==2.4.6", "psutil==7.2.2", "starlette==1.10.0", "tqdm==4.70.1", "uv==0.13.8",
+#   "uvicorn[standard]==0.54.0", "uvloop==0.23.0",
 # ]
 # ///
-"""13: FastAPI documents an API without being asked
+"""13: FastAPI documents an API by itself
 
-Claim      A FastAPI app serves documentation of its routes at /docs, and nobody wrote
-           any.
-Source     github.com/jeremyjordan/flask-vs-fastapi, August 2019 (fastapi 0.34.0, no
-           figures)
-Expect     1 route declared, 0 lines about documentation: /docs answers 200 with a page
-           that loads /openapi.json, and there the route stands with the type of its
-           body. Starlette, on which FastAPI is built, and Flask answer 404 to both.
+Claim      A FastAPI app serves documentation of its routes at /docs, and nobody has
+           written any.
+Source     https://github.com/jeremyjordan/flask-vs-fastapi, August 2019: fastapi
+           0.34.0, no figures
+Expect     One route is declared, and nothing is said about documentation.
+           FastAPI /docs          200, loads /openapi.json
+           FastAPI /openapi.json  200, has the route and its field X
+           Starlette /docs        404
+           Flask /docs            404
 Run        python experiments/13_automatic_docs.py [--then]
-Not shown  The page in a browser: its script and style come from a CDN, so that without
-           the internet it stays blank.
+Limits     It does not open the page in a browser. Its script and style come from a
+           CDN, so that it stays blank without the internet.
 """
 
 from fastapi import FastAPI
@@ -48,7 +52,9 @@ async def starlette_predict(request):
     return JSONResponse({"y": [sum(row) for row in (await request.json())["X"]]})
 
 
-starlette_app = Starlette(routes=[Route("/predict", starlette_predict, methods=["POST"])])
+starlette_app = Starlette(
+    routes=[Route("/predict", starlette_predict, methods=["POST"])]
+)
 
 UVICORN = "uvicorn --no-access-log --port {port} 13_automatic_docs"
 GUNICORN = "gunicorn -b 127.0.0.1:{port} 13_automatic_docs"
@@ -75,14 +81,15 @@ if __name__ == "__main__":
             return False
         known = schema.json()
         fields = known["components"]["schemas"]["Observation"]["properties"]
-        return "/openapi.json" in page.text and "/predict" in known["paths"] and "X" in fields
+        has_route = "/predict" in known["paths"] and "X" in fields
+        return "/openapi.json" in page.text and has_route
 
     def causes(answers) -> list[str]:
         if answers["Starlette /docs"].status == 200:
-            return ["Starlette, on which FastAPI stands, has the page, too"]
+            return ["Starlette, on which FastAPI is built, has the page as well"]
         return [
-            "Starlette, on which FastAPI stands, has no such page: FastAPI adds it, and "
-            "takes its text from the routes and the types of their arguments"
+            "Starlette, on which FastAPI is built, has no such page: FastAPI makes it "
+            "from the routes and the types of their arguments"
         ]
 
     experiment(
@@ -90,8 +97,8 @@ if __name__ == "__main__":
         probes=ARMS,
         then=THEN,
         claim=Answers(
-            rule="reproduced when FastAPI's /docs answers 200 and loads a schema that has "
-            "the route and its field X, not when anything of that is missing",
+            rule="REPRODUCED when /docs answers 200 and loads a schema with the route "
+            "and its field X; else NOT REPRODUCED",
             holds=holds,
             causes=causes,
         ),

@@ -1,21 +1,35 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools", "numpy",
-#   "psutil", "tqdm", "uvicorn[standard]", "uvicorn-worker", "uvloop",
+#   "aiohttp==3.14.5", "fastapi==0.163.2", "flask[async]==3.1.3", "gunicorn==27.0.1",
+#   "hdrhistogram==0.10.8", "httptools==0.9.0", "matplotlib==3.11.2", "msgspec==0.22.0",
+#   "numpy==2.4.6", "psutil==7.2.2", "tqdm==4.70.1", "uvicorn[standard]==0.54.0",
+#   "uvicorn-worker==0.4.0", "uvloop==0.23.0",
 # ]
 # ///
-"""17: twice as many workers as cores, and one more, use the machine better
+"""17: cores x 2 + 1 workers make better use of the machine
 
 Claim      With cores x 2 + 1 workers gunicorn makes better use of the machine.
-Source     github.com/agusmakmun/flask-django-quart-fastapi-performance-test-comparison,
-           April 2025: 21 UvicornWorkers on 10 cores, set together with three other dials
-Expect     n cores compute n requests at a time, so n / 2 ms from n workers on: x 1. An
-           async worker lets all clients sleep at once: 10 / 50 ms = 200 requests/s with
-           any number of workers: x 1. A sync worker sleeps for one at a time, w / 50 ms:
-           on two cores 20 requests/s with 1, 40 with 2, 100 with 5, so 5 / 2 = x 2.5.
+Source     https://github.com/agusmakmun/flask-django-quart-fastapi-performance-test-comparison,
+           April 2025: 21 UvicornWorkers on 10 cores, set together with three other
+           settings
+Expect     n cores compute n requests at a time. An async worker lets all clients sleep
+           at once, with any number of workers: 10 / 50 ms = 200 requests/s on 2 cores.
+           A sync worker sleeps for one client at a time.
+           async cpu, 1        1 / 2 ms = 500 requests/s
+           async cpu, cores    cores / 2 ms
+           async cpu, 2n+1     the same
+           async sleep, 1      clients / 50 ms
+           async sleep, cores  the same
+           async sleep, 2n+1   the same
+           sync cpu, 1         1 / 2 ms = 500 requests/s
+           sync cpu, cores     cores / 2 ms
+           sync cpu, 2n+1      the same
+           sync sleep, 1       1 / 50 ms = 20 requests/s
+           sync sleep, cores   cores / 50 ms
+           sync sleep, 2n+1    (2 cores + 1) / 50 ms: 2.5 times
 Run        python experiments/17_worker_count.py
-Not shown  Work that computes and sleeps by turns, which lies between the two.
+Limits     Work that computes and sleeps by turns lies in between.
 """
 
 import asyncio
@@ -63,30 +77,32 @@ def sync_sleep() -> str:
 
 
 N = os.cpu_count() or 1
-MANY = 2 * N + 1  # the number under test
-ASYNC = "gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} 17_worker_count:app"
+MANY = 2 * N + 1  # the line under test
+ASYNC = (
+    "gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} 17_worker_count:app"
+)
 SYNC = "gunicorn -k sync -b 127.0.0.1:{port} 17_worker_count:flask_app"
 GENTLY = {"warmup_s": 0.2}  # all at once would mostly be accepted by one worker
 ARMS = {
-    "async cpu w=1": (f"{ASYNC} -w 1", "/cpu", GENTLY),
-    f"async cpu w={N}": (f"{ASYNC} -w {N}", "/cpu", GENTLY),
-    f"async cpu w={MANY}": (f"{ASYNC} -w {MANY}", "/cpu", GENTLY),
-    "async sleep w=1": (f"{ASYNC} -w 1", "/sleep"),
-    f"async sleep w={N}": (f"{ASYNC} -w {N}", "/sleep"),
-    f"async sleep w={MANY}": (f"{ASYNC} -w {MANY}", "/sleep"),
-    "sync cpu w=1": (f"{SYNC} -w 1", "/cpu"),
-    f"sync cpu w={N}": (f"{SYNC} -w {N}", "/cpu"),
-    f"sync cpu w={MANY}": (f"{SYNC} -w {MANY}", "/cpu"),
-    "sync sleep w=1": (f"{SYNC} -w 1", "/sleep"),
-    f"sync sleep w={N}": (f"{SYNC} -w {N}", "/sleep"),
-    f"sync sleep w={MANY}": (f"{SYNC} -w {MANY}", "/sleep"),
+    "async cpu, 1": (f"{ASYNC} -w 1", "/cpu", GENTLY),
+    "async cpu, cores": (f"{ASYNC} -w {N}", "/cpu", GENTLY),
+    "async cpu, 2n+1": (f"{ASYNC} -w {MANY}", "/cpu", GENTLY),
+    "async sleep, 1": (f"{ASYNC} -w 1", "/sleep"),
+    "async sleep, cores": (f"{ASYNC} -w {N}", "/sleep"),
+    "async sleep, 2n+1": (f"{ASYNC} -w {MANY}", "/sleep"),
+    "sync cpu, 1": (f"{SYNC} -w 1", "/cpu"),
+    "sync cpu, cores": (f"{SYNC} -w {N}", "/cpu"),
+    "sync cpu, 2n+1": (f"{SYNC} -w {MANY}", "/cpu"),
+    "sync sleep, 1": (f"{SYNC} -w 1", "/sleep"),
+    "sync sleep, cores": (f"{SYNC} -w {N}", "/sleep"),
+    "sync sleep, 2n+1": (f"{SYNC} -w {MANY}", "/sleep"),
 }
 
 if __name__ == "__main__":
     from harness import Cause, Ratio, experiment
 
     def ratio(work: str) -> Ratio:
-        return Ratio(f"{work} w={MANY}", f"{work} w={N}", "> 1.05", "< 1.05")
+        return Ratio(f"{work}, 2n+1", f"{work}, cores", least=1.05)
 
     experiment(
         ARMS,
@@ -96,19 +112,20 @@ if __name__ == "__main__":
         claim=[ratio("async cpu"), ratio("async sleep")],
         causes=[
             Cause(
-                f"sync sleep w={MANY}",
-                f"sync sleep w={N}",
-                when="> 1.05",
-                then="it is sync workers that sleep that gain, {ratio}: each holds one "
+                "sync sleep, 2n+1",
+                "sync sleep, cores",
+                above=1.05,
+                then="sync workers that sleep do gain, {faster}: each holds one "
                 "request, so more of them hold more",
-                otherwise="not even sync workers that sleep gain: {ratio}",
+                otherwise="not even sync workers that sleep gain: {faster}",
             ),
             Cause(
-                f"sync cpu w={MANY}",
-                f"sync cpu w={N}",
-                when="< 1.05",
-                then="sync workers that compute do not gain, {ratio}: the cores were busy before",
-                otherwise="sync workers that compute measure {ratio}",
+                "sync cpu, 2n+1",
+                "sync cpu, cores",
+                below=1.05,
+                then="sync workers that compute do not gain ({ratio}): the cores were "
+                "busy before",
+                otherwise="sync workers that compute are {faster}",
             ),
         ],
     )

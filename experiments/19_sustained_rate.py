@@ -1,22 +1,29 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "asgiref", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools",
-#   "numpy", "psutil", "quart", "tqdm", "uvicorn[standard]", "uvicorn-worker", "uvloop",
+#   "aiohttp==3.14.5", "asgiref==3.13.0", "fastapi==0.163.2", "flask[async]==3.1.3",
+#   "gunicorn==27.0.1", "hdrhistogram==0.10.8", "httptools==0.9.0",
+#   "matplotlib==3.11.2", "msgspec==0.22.0", "numpy==2.4.6", "psutil==7.2.2",
+#   "quart==0.22.0", "tqdm==4.70.1", "uvicorn[standard]==0.54.0",
+#   "uvicorn-worker==0.4.0", "uvloop==0.23.0",
 # ]
 # ///
 """19: Quart sustains as many requests/s as FastAPI, nine times Flask's
 
-Claim      Quart and FastAPI hold 9000 requests/s and reach their ceiling near 10,000;
+Claim      Quart and FastAPI hold 9000 requests/s and reach their ceiling near 10,000.
            Flask through WsgiToAsgi holds 1000.
-Source     github.com/agusmakmun/flask-django-quart-fastapi-performance-test-comparison,
-           April 2025: Vegeta at constant rates, UvicornWorkers, 21 on 10 cores
-Expect     One process each here, so one core: its ceiling, which a closed loop finds, is
-           1 s / the CPU time of a request, the same for two frameworks only if that is.
-           Below it an answer takes little longer than its work. At 120 % one request in
-           six is too many: after T s the last answer is 0.2 T late, the median 0.1 T.
+Source     https://github.com/agusmakmun/flask-django-quart-fastapi-performance-test-comparison,
+           April 2025: Vegeta at constant rates, 21 UvicornWorkers on 10 cores
+Expect     "As many" is taken for 0.8 to 1.25 times. One process each, so one core: its
+           ceiling is 1 s / the CPU time of a request. Below it an answer takes little
+           longer than its work. At 120 % the last answer of T seconds is 0.2 T late.
+           FastAPI        1 s / its CPU time a request
+           Quart          as FastAPI, if the claim holds
+           Flask adapted  one thread, and failures
+           Flask threads  1 s / its CPU time a request
 Run        python experiments/19_sustained_rate.py
-Not shown  More processes (experiment 17), and endpoints that wait (20, 21).
+Limits     It does not test several processes (experiment 17), nor endpoints that wait
+           (20 and 21).
 """
 
 from asgiref.wsgi import WsgiToAsgi
@@ -31,7 +38,7 @@ adapted_app = WsgiToAsgi(flask_app)
 
 
 @app.get("/")
-async def fastapi_view() -> dict[str, str]:  # it awaits nothing, as in the source
+async def fastapi_view() -> dict[str, str]:  # the line under test: it never waits
     return {"message": "hello"}
 
 
@@ -57,15 +64,15 @@ ARMS = {
 if __name__ == "__main__":
     from harness import Cause, Ratio, experiment
 
-    def held(arms) -> list[str]:
-        """The knee: where nothing fails, and half the answers wait for no growing queue."""
+    def describe_knees(arms) -> list[str]:
+        """Up to which rate nothing fails, and half the answers do not queue."""
         told = []
         for name, arm in arms.items():
-            soon_s = arm["run"].load["duration_s"] / 20
-            good = [p for p in arm["curve"] if not p["failed"] and p["p50_s"] < soon_s]
-            rate = max((point["rate"] for point in good), default=0)
+            soon_s = arm.run.load.duration_s / 20
+            good = [p for p in arm.curve if not p.failed and p.p50_s < soon_s]
+            rate = max((point.rate for point in good), default=0)
             told.append(f"{name} {rate:.0f}/s" if rate else f"{name} none")
-        return [f"highest rate tried that was held: {', '.join(told)}"]
+        return [f"highest rate that was held, of those tried: {' · '.join(told)}"]
 
     experiment(
         ARMS,
@@ -73,36 +80,36 @@ if __name__ == "__main__":
         expect={"message": "hello"},
         duration_s=0.75,
         shares=(0.5, 0.8, 1.0, 1.2),
-        findings=held,
-        subject=("failures",),
-        claim=Ratio("Quart", "FastAPI", "inside 0.8 to 1.25", "outside 0.8 to 1.25"),
+        findings=describe_knees,
+        subject=["failures"],
+        claim=Ratio("Quart", "FastAPI", claimed=(0.8, 1.25)),
         causes=[
             Cause(
                 "Quart",
                 "FastAPI",
                 metric="server_cpu_us",
-                when="> 1.05",
-                then="a request costs Quart {ratio} the CPU time it costs FastAPI, and a "
-                "process has one core: that is the ceiling",
-                otherwise="a request costs Quart {ratio} the CPU time it costs FastAPI: CPU "
-                "time does not tell their ceilings apart",
+                above=1.05,
+                then="a request takes Quart {faster} as FastAPI, and a process has "
+                "one core: that sets the ceiling",
+                otherwise="a request takes Quart {faster} as FastAPI: CPU time does "
+                "not explain a difference",
             ),
             Cause(
                 "Flask threads",
                 "Flask adapted",
-                when="> 1.25",
-                then="without the adapter, in gunicorn's threads, the same Flask app reaches "
-                "{ratio}: WsgiToAsgi's one thread held it down",
-                otherwise="without the adapter, in gunicorn's threads, the same Flask app "
-                "reaches {ratio}: the adapter alone did not hold it down",
+                above=1.25,
+                then="without the adapter, on gunicorn's threads, the same Flask app "
+                "is {faster}: WsgiToAsgi's one thread was the limit",
+                otherwise="without the adapter, on gunicorn's threads, the same Flask "
+                "app is {faster}: the adapter was not the limit",
             ),
             Cause(
                 "Quart",
                 "Flask threads",
-                when="< 4.5",
-                then="Quart serves {ratio} what Flask in threads serves, where the source "
-                "had nine times as much",
-                otherwise="Quart serves {ratio} what Flask in threads serves",
+                below=4.5,
+                then="Quart is {faster} than Flask on threads; the source had nine "
+                "times",
+                otherwise="Quart is {faster} than Flask on threads",
             ),
         ],
     )

@@ -1,23 +1,27 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "hdrhistogram", "httptools", "numpy", "psutil", "starlette", "tqdm",
-#   "uvicorn[standard]", "uvloop",
+#   "aiohttp==3.14.5", "hdrhistogram==0.10.8", "httptools==0.9.0", "matplotlib==3.11.2",
+#   "msgspec==0.22.0", "numpy==2.4.6", "psutil==7.2.2", "starlette==1.10.0",
+#   "tqdm==4.70.1", "uvicorn[standard]==0.54.0", "uvloop==0.23.0",
 # ]
 # ///
 """23: a closed loop hides a stall that an open loop shows
 
 Claim      A load generator that waits for each answer before it sends the next request
-           hardly sees a server that stands still for 1 s in 5; one that sends by a plan
-           does.
-Source     This project's own; Gil Tene named it coordinated omission
-Expect     Open loop at 200/s: a fifth of the requests is due while the server stands
-           still, and waits from 0 to 1 s: p90 = 0.5 s, p95 = 0.75 s. Closed loop, 10
-           connections: 10 requests meet the stall, of some ten thousand: p90 stays
-           where it was, under 50 ms.
+           hardly sees a server that stands still for 1 s in 5. One that sends by a
+           plan does.
+Source     This project, 2026; Gil Tene named it coordinated omission
+Expect     At 200/s a fifth of the requests is due while the server stands still, and
+           waits from 0 to 1 s. A closed loop of 10 connections has only 10 requests
+           that wait, of some ten thousand.
+           open loop    p90 = 0.5 s, p95 = 0.75 s
+           closed loop  p90 under 50 ms
+           wrk          p90 under 50 ms
+           hey          p90 under 50 ms
 Run        python experiments/23_coordinated_omission.py
-Not shown  Corrections after the fact, which make up samples, as wrk does for its
-           percentiles; wrk2, which sends by a plan and needs none.
+Limits     It does not test corrections made afterwards, which invent samples, nor
+           wrk2, which sends by a plan and needs none.
 """
 
 import asyncio
@@ -69,14 +73,20 @@ MISSING = {name for name in ARMS if name not in OURS and not shutil.which(name)}
 if __name__ == "__main__":
     from harness import Outcome, experiment
 
-    def p90_s(arm):
-        return arm["run"].latency_s["p90"]
+    def p90_s(arm) -> float:
+        return arm.run.latency_s["p90"]
 
     def met_the_stall(arms):
         for name in OURS:
-            histogram = arms[name]["run"].histograms["latency_s"]
-            late, all_of_them = histogram.above(STALL_S / 10), histogram.count
-            yield f"{name}: {late} of {all_of_them} requests took over {STALL_S / 10:g} s"
+            histogram = arms[name].run.histograms.latency_s
+            late, n = histogram.above(STALL_S / 10), histogram.count
+            yield f"{name}: {late} of {n} requests took over {STALL_S / 10:g} s"
+
+    def is_shown(arms) -> bool:
+        return p90_s(arms["open loop"]) >= 0.25
+
+    def is_hidden(arms) -> bool:
+        return p90_s(arms["closed loop"]) < 0.05
 
     experiment(
         {name: arm for name, arm in ARMS.items() if name not in MISSING},
@@ -85,17 +95,12 @@ if __name__ == "__main__":
         duration_s=PERIOD_S,
         quick_share=1,  # a shorter round might miss the stall
         rounds=1,
-        full_rounds=6,
         subject=["little", "lag", "resolution", "client"],
         claim=Outcome(
-            rule="open-loop p90 at least 0.25 s, closed-loop p90 under 0.05 s; not "
-            "where either is otherwise",
-            reproduced=lambda arms: (
-                p90_s(arms["open loop"]) >= 0.25 and p90_s(arms["closed loop"]) < 0.05
-            ),
-            not_reproduced=lambda arms: (
-                p90_s(arms["open loop"]) < 0.25 or p90_s(arms["closed loop"]) >= 0.05
-            ),
+            rule="REPRODUCED when the open loop's p90 is 0.25 s or more and the "
+            "closed loop's below 0.05 s; else NOT REPRODUCED",
+            reproduced=lambda arms: is_shown(arms) and is_hidden(arms),
+            not_reproduced=lambda arms: not (is_shown(arms) and is_hidden(arms)),
         ),
         columns={"p90 ms": lambda arm: f"{1000 * p90_s(arm):.3g}"},
         findings=met_the_stall,

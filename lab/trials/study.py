@@ -181,7 +181,7 @@ class Study:
                 setups=setups,
                 folder=self.script.path.parent,
                 dose=self.dose,
-                rounds=options.rounds or (QUICK_ROUNDS if options.is_quick else dials.rounds),
+                rounds=options.rounds or self._rounds(),
                 warmup_s=QUICK_WARMUP_S if options.is_quick else WARMUP_S,
                 budget_s=options.budget_s,
                 is_quick=options.is_quick,
@@ -215,6 +215,11 @@ class Study:
             environment=replace(self.result.environment, steal=steal),
         )
         return arms
+
+    def _rounds(self) -> int:
+        """In a launch; an outcome, which has no interval, needs no more than with others."""
+        has_interval = not isinstance(self.dials.claim, Outcome)
+        return QUICK_ROUNDS if self.options.is_quick and has_interval else self.dials.rounds
 
     def _common_load(self, arms: Arms) -> Asked:
         """What all arms were asked alike."""
