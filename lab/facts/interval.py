@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 
 CONFIDENCE = 0.95
 FEWEST_LAUNCHES = 3
-FEWEST_BATCHES = 5
+FEWEST_BATCHES, BATCHES = 5, 10
 SAMPLES_BEYOND = 10  # a percentile with fewer samples beyond it is not told
 LAUNCHES_APART = 0.08  # so far apart may two launches of one server be; recorded here: 0 to 7 %
-UNSEEN = 0.015  # the chance, at most, that a kind of launch which matters has not been seen
+UNSEEN = 0.012  # the chance, at most, that a kind of launch which matters has not been seen
 # Variance of the true ratio over that of a launch: of those it was tried with (2 to 50) the one
 # that still decides large effects at the third launch. Any value gives a valid interval.
 PRIOR_VARIANCE = 20.0
@@ -136,7 +136,7 @@ def _unseen_half(n: int) -> float:
     with probability p has not come up in n launches, p is at most 1 - UNSEEN**(1/n), or else that
     had a chance below `UNSEEN`; this goes for all n together, since not to have come up in n
     launches includes every number before. Such a kind, `LAUNCHES_APART` away, shifts the mean by
-    p times that. 6.0 % for n = 3, 4.0 % for 6, 2.7 % for 10, 0.5 % for 60. Source: the "rule of
+    p times that. 6.2 % for n = 3, 4.2 % for 6, 2.9 % for 10, 0.6 % for 60. Source: the "rule of
     three" of Hanley and Lippman-Hand, If nothing goes wrong, is everything all right?, JAMA
     249(13), 1983, at another level.
     """
@@ -175,39 +175,50 @@ def percentile_interval(
     """The interval for a percentile of samples that depend on their neighbours in time.
 
     `ranked` gives the sample with a rank, from 1 to n (`Histogram.ranked_s`). The samples came in
-    B stretches of time of the same length, in order: `counts`, shape (B,), says how many in each,
-    and `above`, shape (m, B), how many of them exceed the percentile (last row) and lower ones
-    that were measured too (rows before; they may be left out). Best are 10 to 20 stretches of
-    whole seconds.
+    B stretches of time of the same length, in order, best of whole seconds: `counts`, shape (B,),
+    says how many in each, and `above`, shape (m, B), how many of them exceed this percentile and
+    lower ones, a row each; rows of lower ones may be left out.
 
     The ends are at the ranks np ± 1.96 √(np(1-p)D). D, the design effect, is how much more the
-    number above the percentile varies from stretch to stretch than it does for independent
-    samples, but at least 1: n/D samples are effective. Of the percentiles' D the largest is taken,
-    since few bursts are behind a high percentile, and those that did not come are not seen. An
-    end whose rank is not among the samples is open: 0, or infinite. None with fewer than five
-    stretches, or fewer than ten samples beyond the percentile.
-    Sources: Law, Simulation Modeling and Analysis, 5th edition, section 9.5 (batch means); Kish,
-    Survey Sampling, 1965, section 8.2 (design effect); David and Nagaraja, section 7.1.
+    number above varies from stretch to stretch than that of independent samples would: n/D
+    samples are effective. The largest D of the rows is taken, since a high percentile rests on a
+    few bursts, and does not know of those that did not come. An end whose rank is not among the
+    samples is open: 0, or infinite; so is the upper one where fewer than ten effective samples lie
+    beyond the percentile. None for fewer than ten samples beyond it, or five stretches. Sources: Law, Simulation Modeling and Analysis, 5th edition, section
+    9.5 (batch means); Kish, Survey Sampling, 1965, section 8.2 (design effect); David and
+    Nagaraja, section 7.1 (ranks).
     """
     n, p = sum(counts), percentile / 100
     if len(counts) < FEWEST_BATCHES or n * (1 - p) < SAMPLES_BEYOND - 1e-9:
         return None
-    effect = max(_design_effect(row, counts) for row in above)
+    in_batch = _merge_neighbours(counts)
+    effect = max(_design_effect(_merge_neighbours(row), in_batch) for row in above)
     half = _Z * math.sqrt(n * p * (1 - p) * effect)
     low, high = math.floor(n * p - half), math.ceil(n * p + half) + 1
+    is_open = high > n or n * (1 - p) / effect < SAMPLES_BEYOND - 1e-9
     return Interval(
         ranked(math.ceil(n * p - 1e-9)),
         ranked(low) if low >= 1 else 0.0,
-        ranked(high) if high <= n else math.inf,
+        math.inf if is_open else ranked(high),
     )
+
+
+def _merge_neighbours(row: Sequence[int]) -> list[int]:
+    """The sums of as many neighbours as leave at least ten of them: what is far apart in time
+    depends on one another the least.
+    """
+    each = max(1, len(row) // BATCHES)
+    sums = [sum(row[at : at + each]) for at in range(0, len(row) - each + 1, each)]
+    sums[-1] += sum(row[len(sums) * each :])
+    return sums
 
 
 def _design_effect(above: Sequence[int], counts: Sequence[int]) -> float:
     """The variance of a share over that of independent samples, from B stretches of time.
 
     `above` and `counts`, both of shape (B,). The share above is a ratio of sums, so each stretch
-    is held against what its own number of samples leads to expect. Few stretches know a variance
-    badly: it is that of Student's t with B - 1 degrees of freedom. At least 1.
+    is held against what its own number of samples leads to expect. B stretches do not know a
+    variance well, so that of Student's t with B - 1 degrees of freedom is put on top. At least 1.
     """
     n, share, b = sum(counts), sum(above) / sum(counts), len(counts)
     if not 0 < share < 1:
