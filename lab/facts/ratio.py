@@ -64,7 +64,7 @@ def find_topics(rounds: Iterable[Round], subject: Sequence[str]) -> dict[Topic, 
     return found
 
 
-def _is_limited(arm: Arm, subject: Sequence[str]) -> bool:
+def is_limited(arm: Arm, subject: Sequence[str]) -> bool:
     """Whether something other than the server limited an arm in more than a few rounds."""
     found = find_topics(arm.rounds, subject)
     limits = [len(said) for topic, said in found.items() if EFFECTS.get(topic) == Effect.BOUNDS]
@@ -117,7 +117,7 @@ def measure(
     if metric != Metric.THROUGHPUT:  # the longer, the slower
         sides = [(ratio, s_under, s_over) for ratio, s_over, s_under in sides]
     measured = replace(measured, margin=_widening(found, sides, launches))
-    upper, lower = (_is_limited(arms[name], subject) for name in (over, under))
+    upper, lower = (is_limited(arms[name], subject) for name in (over, under))
     if metric != Metric.THROUGHPUT:
         upper, lower = lower, upper
     return replace(

@@ -354,6 +354,7 @@ class Round:
     statuses: dict[str, int] = field(default_factory=dict)
     launch: int = 0  # the number of the start of the servers
     margin: Share = 0.0  # noise may have taken so much of its throughput
+    idle: Share | None = None  # of the time its server neither ran nor waited for a core
     doubts: dict[Topic, str] = field(default_factory=dict)  # a sentence for each
 
     def value(self, metric: Metric) -> float | None:
@@ -459,6 +460,7 @@ class Result:
     another_reason: bool = False  # it holds, but not for the reason that its source gives
     by_cpu: str = ""  # the word by CPU time for a request, where something else limited
     repeated: int = 0  # rounds that the machine disturbed, and that were done again
+    services: dict[str, str] = field(default_factory=dict)  # commands of what ran beside all arms
     environment: Environment = Environment()
 
     FORMAT: ClassVar[str] = "loadgen-result/1"

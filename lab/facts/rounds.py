@@ -42,8 +42,20 @@ def make_round(run: Run, launch: int = 0, workers: int = 1, cores: int = 0) -> R
         statuses=run.statuses,
         launch=launch,
         margin=find_margin(run, doubts, cores),
+        idle=_idle(run, workers),
         doubts=doubts,
     )
+
+
+def _idle(run: Run, workers: int) -> float | None:
+    """The share of its time in which the server neither ran nor waited for a core, if that is
+    known: of the time that the hypervisor left to the machine, and of each of its workers.
+    """
+    if run.server is None or not run.elapsed_s:
+        return None
+    wanted_s = run.server.cpu_s + (run.server.queued_s or 0.0)
+    there_s = run.elapsed_s * workers * max(1 - run.environment.steal, 1e-9)
+    return max(0.0, 1 - wanted_s / there_s)
 
 
 def make_arm(

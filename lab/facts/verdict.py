@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
@@ -16,11 +17,14 @@ from lab.facts.ratio import (
     faster,
     find_faults,
     find_topics,
+    is_limited,
     measure,
     times,
 )
-from lab.facts.records import THEN, MeasuredRatio, Metric
+from lab.facts.records import THEN, Arm, MeasuredRatio, Metric
 from lab.facts.text import three_digits
+
+IDLE = 0.15  # a server that is idle for more of the time is not bound by CPU time
 
 
 class Word(StrEnum):
@@ -110,7 +114,8 @@ class Ratio:
             return (
                 Zone(0, low, Word.NOT_REPRODUCED), same, Zone(high, math.inf, Word.NOT_REPRODUCED)
             )  # fmt: skip
-        found = [Zone(0, LEAST, Word.NOT_REPRODUCED), Zone(LEAST, low, Word.EXAGGERATED)]
+        least = min(LEAST, low)
+        found = [Zone(0, least, Word.NOT_REPRODUCED), Zone(least, low, Word.EXAGGERATED)]
         found += [Zone(low, high, Word.REPRODUCED), Zone(high, math.inf, Word.UNDERSTATED)]
         return tuple(zone for zone in found if zone.low < zone.high)
 
@@ -243,11 +248,11 @@ def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "")
             few = "too few rounds for an interval: use --rounds 6, or more launches with --budget"
             return Verdict(word=Word.INCONCLUSIVE, reasons=[few], ratios=measured, waits_for=few)
         word = ratio.word(found.judged)
-        by_cpu = _cost(arms, ratio, subject) if found.at_least or found.at_most else None
+        by_cpu = _cost(arms, ratio, found, subject)
         if by_cpu:
             measured.append(by_cpu)
             cpu_words.append(Word(by_cpu.word))
-            if word == Word.INCONCLUSIVE and _is_alike(arms, ratio):
+            if word == Word.INCONCLUSIVE:
                 word = Word(by_cpu.word)
         measured.append(_claimed(found, ratio, word, era))
         words.append(word)
@@ -270,19 +275,31 @@ def _claimed(found: MeasuredRatio, ratio: Ratio, word: Word, era: str) -> Measur
     return replace(found, claim=not era, claimed=ratio.claimed, least=least, word=word)
 
 
-def _cost(arms: Arms, ratio: Ratio, subject: Sequence[str]) -> MeasuredRatio | None:
-    """Where something else limited both: what a request of the lower side costs, in the CPU
-    time of one of the upper side. It is how much faster a core could serve the latter.
+def _cost(
+    arms: Arms, ratio: Ratio, found: MeasuredRatio, subject: Sequence[str]
+) -> MeasuredRatio | None:
+    """Where noise or a limit made the throughput uncertain, and CPU time can stand for it: what
+    a request costs the lower side, in the CPU time that it costs the upper one.
+
+    It can where both sides have as many workers, and what kept them from more was the want of
+    CPU time or the load generator: a server that runs or waits for a core all the time serves
+    as many requests as its CPU time allows, and one that the load generator kept waiting would.
     """
-    found = measure(arms, ratio.under, ratio.over, Metric.SERVER_CPU, subject)
-    return found and replace(found, word=ratio.word(found.judged))
+    is_certain = not (found.margin or found.at_least or found.at_most)
+    if is_certain or ratio.metric != Metric.THROUGHPUT:
+        return None
+    sides = arms[ratio.over], arms[ratio.under]
+    if sides[0].workers != sides[1].workers:
+        return None
+    if not all(is_limited(arm, subject) or _is_bound_by_cpu(arm) for arm in sides):
+        return None
+    cost = measure(arms, ratio.under, ratio.over, Metric.SERVER_CPU, subject)
+    return cost and replace(cost, word=ratio.word(cost.judged))
 
 
-def _is_alike(arms: Arms, ratio: Ratio) -> bool:
-    """Whether CPU time can stand for throughput: as many processes on both sides."""
-    return ratio.metric == Metric.THROUGHPUT and (
-        arms[ratio.over].workers == arms[ratio.under].workers
-    )
+def _is_bound_by_cpu(arm: Arm) -> bool:
+    idle = [each.idle for each in arm.rounds if each.idle is not None]
+    return bool(idle) and statistics.median(idle) <= IDLE
 
 
 def _decide_outcome(arms: Arms, claim: Outcome, subject: Sequence[str], era: str) -> Verdict:

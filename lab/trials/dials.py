@@ -52,7 +52,7 @@ class Dials:
     probes: Setups
     then: Setups
     subject: tuple[Topic, ...]
-    needs: Sequence[str]
+    needs: Sequence[str] | Mapping[str, str]
     services: Mapping[str, Service]
     ask_after: str
     log_counts: Mapping[str, str]

@@ -45,7 +45,7 @@ def experiment(
     probes: Mapping[str, tuple[Any, ...]] | None = None,
     then: Mapping[str, tuple[Any, ...]] | None = None,
     subject: Sequence[Topic | str] = (),
-    needs: Sequence[str] = (),
+    needs: Sequence[str] | Mapping[str, str] = (),
     services: Mapping[str, Service] | None = None,
     ask_after: str = "",
     log_counts: Mapping[str, str] | None = None,
@@ -66,8 +66,8 @@ def experiment(
     In each launch of the servers are so many `rounds`, and in each of these every arm is loaded
     for `duration_s`, or with so many `requests`. `subject` names what is studied and so no
     reason for doubt. `quick_connections` and `quick_share` (of durations and requests) are for
-    --quick. `needs` names programs that pip does not install, and `services` what has to run
-    beside the servers, such as a database.
+    --quick. `needs` names programs that pip does not install ({program: package} where these
+    differ), and `services` what has to run beside the servers, such as a database.
 
     What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
     ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
@@ -119,9 +119,7 @@ def _run_script(script: Script, dials: Dials) -> int:
             for arm, setup in dials.everything.items():
                 print(f"{arm}\n    $ {setup.command}\n    {setup.path}")
             return 0
-        for program in dials.needs:
-            if shutil.which(program, path=PATH) is None:
-                raise CannotRun(f"no {program} here: install it, as with apt install {program}")
+        _check_programs(dials.needs)
         if options.serve:
             return _serve(dials.everything[options.serve], dials.services, options.port, script)
         if options.then and not dials.then:
@@ -139,6 +137,15 @@ def _run_script(script: Script, dials: Dials) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     return 3 if result.verdict == Word.INCONCLUSIVE else 0
+
+
+def _check_programs(needs: Sequence[str] | Mapping[str, str]) -> None:
+    """Raises CannotRun for a program that is not there."""
+    packages = needs if isinstance(needs, Mapping) else {}
+    for program in needs:
+        if shutil.which(program, path=PATH) is None:
+            package = packages.get(program, program)
+            raise CannotRun(f"no {program} here: install it, as with apt install {package}")
 
 
 def _check_options(parser: Parser, options: Options, dials: Dials) -> None:
@@ -173,7 +180,7 @@ def _serve(setup: Setup, services: Mapping[str, Service], port: int, script: Scr
     argv = shlex.split(command)
     if not services:
         os.execvp(argv[0], argv)
-    with run_services(services) as environment:
+    with run_services(services, script.path.parent) as environment:
         return subprocess.run(argv, env={**os.environ, **environment}, check=False).returncode
 
 

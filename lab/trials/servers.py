@@ -34,8 +34,23 @@ STOP_S, SERVICE_STOP_S = 3.0, 10.0
 REST_S = 2.0
 TICK_S = 0.01  # of the system's clock of processor time
 FOLDER = Path(__file__).parent
+
+
+_POSTGRESQL = Path("/usr/lib/postgresql")  # Debian's, with a folder for each version
+
+
+def _read_number(path: Path) -> int:
+    return int(re.sub(r"\D", "", str(path)) or 0)
+
+
 PATH = os.pathsep.join(  # with where a system has its servers, which not all users look into
-    [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
+    [
+        str(Path(sys.executable).parent),
+        os.environ.get("PATH", ""),
+        "/usr/sbin",
+        "/usr/local/sbin",
+        *map(str, sorted(_POSTGRESQL.glob("*/bin"), key=_read_number, reverse=True)),
+    ]
 )
 ENVIRONMENT = {**os.environ, "PATH": PATH, "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("WEB_CONCURRENCY", None)  # which would start more workers than the command says
@@ -65,9 +80,11 @@ class Service:
     """What the servers under test need, such as a database: a shell command, run in a temporary
     folder of its own, which is removed in the end.
 
-    {folder}, {port} and {host} are formatted in it; NAME_FOLDER and NAME_PORT, after its name in
-    capitals, are in its environment and in those of `ready` and of the servers. `ready` is a
-    shell command that succeeds once it can be used; without one its port has to be open.
+    {folder}, {port}, {host} and {scripts}, which is the folder of the script, are formatted in
+    it. NAME_FOLDER and NAME_PORT, after its name in capitals, are in its environment and in those
+    of `ready` and of the servers. It runs on the core of the client, so that it does not disturb
+    a server. `ready` is a shell command that succeeds once it can be used; without one its port
+    has to be open.
     """
 
     command: str
@@ -283,22 +300,23 @@ def run_servers(
 
 
 @contextmanager
-def run_services(services: Mapping[str, Service]) -> Iterator[dict[str, str]]:
+def run_services(services: Mapping[str, Service], scripts: Path) -> Iterator[dict[str, str]]:
     """What the servers need, started one after the other; yields their environment."""
     environment: dict[str, str] = {}
     started: dict[str, Guarded] = {}
     with _stopped_together(started):
         for name, service in services.items():
             folder, port = Path(tempfile.mkdtemp(prefix=f"{name}-")), find_port()
-            words = {"folder": folder, "port": port, "host": HOST}
+            words = {"folder": folder, "port": port, "host": HOST, "scripts": scripts}
             environment |= {
                 f"{name.upper()}_FOLDER": str(folder),
                 f"{name.upper()}_PORT": str(port),
             }
             command = ["sh", "-c", service.command.format(**words)]
             started[name] = Guarded(
-                command, folder, environment, patience_s=SERVICE_STOP_S, is_temporary=True
-            )
+                command, folder, environment, cores=CORES[-1:], patience_s=SERVICE_STOP_S,
+                is_temporary=True,
+            )  # fmt: skip
             _wait_until_ready(name, service, started[name], words, environment)
         yield environment
 

@@ -76,6 +76,7 @@ class Study:
             mode=options.mode,
             budget_s=options.budget_s or None,
             environment=environment_of(sorted(script.packages)),
+            services={name: service.command for name, service in dials.services.items()},
         )
         if options.against_itself is not None:
             self.result = replace(
@@ -107,7 +108,7 @@ class Study:
     def run(self) -> Result:
         """Measure until it is decided. Raises CannotRun, and KeyboardInterrupt."""
         began_s, claim = time.monotonic(), self.dials.claim
-        with run_services(self.dials.services) as environment:
+        with run_services(self.dials.services, self.script.path.parent) as environment:
             if isinstance(claim, Answers):
                 self._observe(claim, environment)
                 arms = self._measure(self.dials.arms, environment) if self.dials.arms else {}
