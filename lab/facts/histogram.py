@@ -167,7 +167,7 @@ class Histogram:
         lowest, width, _ = self.used()
         ends = []
         for slot, end_ns in ((0, min_ns), (-1, max_ns)):
-            ends.append(round(min(end_ns, LONGEST_NS)))
+            ends.append(round(min(max(end_ns, 0), LONGEST_NS)))
             if not lowest[slot] <= ends[-1] < lowest[slot] + width[slot]:
                 raise Unreadable(f"not an HdrHistogram that ends at {end_ns / 1e9:g} s")
         self.hdr.min_value, self.hdr.max_value = ends

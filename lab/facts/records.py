@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -23,7 +25,8 @@ from lab.facts.interval import Interval
 Json = dict[str, Any]
 Record = TypeVar("Record")
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 Share = Annotated[float, msgspec.Meta(ge=0)]
 THEN = ", then"  # what the name of an arm on old versions ends in
 
@@ -91,7 +94,7 @@ class Asked:
     body: int = 0  # bytes
     lines: int = 0  # bodies that were sent in turn
     targets: list[tuple[int, str, str, int]] = field(default_factory=list)  # the last in bytes
-    connections: int
+    connections: Positive
     requests: int | None = None  # None: as many as fit in the duration
     duration_s: float | None = None
     rate: float | None = None  # requests/s of an open loop
@@ -105,7 +108,7 @@ class Asked:
     follow: int = 0  # redirects
     expect: str | None = None
     warmup_s: float = 0.0
-    processes: int = 1
+    processes: Positive = 1
     share: tuple[int, int] = (0, 1)
     client: str = "wire"  # or the command of another tool
     seed: int = 1
@@ -122,8 +125,8 @@ class Second:
     time: Seconds  # from the start of the window to the end of this second
     ok: Count
     failed: Count
-    p50: float | None = None  # s; None where nothing was answered, or it is not known
-    p99: float | None = None
+    p50: Seconds | None = None  # None where nothing was answered, or it is not known
+    p99: Seconds | None = None
     histogram: str = ""  # of its ok times, HdrHistogram V2 base64, where that was kept
 
 
@@ -213,8 +216,8 @@ class Target:
     name: str
     ok: Count
     failed: Count
-    statuses: dict[str, int]
-    errors: dict[str, int]
+    statuses: dict[str, Count]
+    errors: dict[str, Count]
     histogram: Histogram  # of response times
 
     @property
@@ -230,8 +233,8 @@ class Point:
     throughput: float  # requests/s answered right
     failed: Count
     requests: Count
-    p50_s: float | None
-    p99_s: float | None
+    p50_s: Seconds | None
+    p99_s: Seconds | None
     kept: bool | None = None  # whether it kept the objective, where there is one
 
 
@@ -273,8 +276,8 @@ class Run:
     ok: Count
     failed: Count
     unfinished: Count = 0  # when the user interrupted
-    statuses: dict[str, int]
-    errors: dict[str, int]
+    statuses: dict[str, Count]
+    errors: dict[str, Count]
     histograms: Histograms
     series: list[Second] = field(default_factory=list)
     connections: Connections = Connections()
@@ -324,8 +327,9 @@ class Run:
     @classmethod
     def from_json(cls, data: Json) -> Run:
         """Raises Unreadable for what is not a whole record; unknown keys are left alone."""
-        run = _from_json(cls, _with_ends(data))
-        run.check(data["requests"])
+        with _checking():
+            run = _from_json(cls, _with_ends(data))
+            run.check(data["requests"])
         return run
 
     def check(self, requests: int) -> None:
@@ -475,12 +479,14 @@ class Result:
     @classmethod
     def from_json(cls, data: Json) -> Result:
         """Raises Unreadable for what is not a whole record; unknown keys are left alone."""
-        arms = {name: arm | {"run": _with_ends(arm["run"])} for name, arm in data["arms"].items()}
-        result = _from_json(cls, data | {"arms": arms, "load": data["load"] or None})
-        for name, arm in result.arms.items():
-            arm.run.check(data["arms"][name]["run"]["requests"])
-            if not arm.rounds:
-                raise Unreadable(f"not a whole record: no rounds of {name}")
+        with _checking():
+            runs = {name: _with_ends(arm["run"]) for name, arm in data["arms"].items()}
+            arms = {name: arm | {"run": runs[name]} for name, arm in data["arms"].items()}
+            result = _from_json(cls, data | {"arms": arms, "load": data["load"] or None})
+            for name, arm in result.arms.items():
+                arm.run.check(runs[name]["requests"])
+                if not arm.rounds:
+                    raise Unreadable(f"not a whole record: no rounds of {name}")
         return result
 
 
@@ -529,7 +535,15 @@ def _decode(kind: type, value: tuple[str, Figures]) -> Histogram:
 
 
 def _from_json(kind: type[Record], data: Json) -> Record:
+    return msgspec.convert(data, kind, dec_hook=_decode)
+
+
+@contextmanager
+def _checking() -> Iterator[None]:
+    """Raises Unreadable for whatever is missing in a record, or of another kind."""
     try:
-        return msgspec.convert(data, kind, dec_hook=_decode)
-    except msgspec.ValidationError as error:
-        raise Unreadable(f"not a whole record: {error}") from error
+        yield
+    except LookupError as error:
+        raise Unreadable(f"not a whole record: no {error!s:.80}") from error
+    except (TypeError, AttributeError, ArithmeticError, ValueError) as error:
+        raise Unreadable(f"not a whole record: {error!s:.200}") from error

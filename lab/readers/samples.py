@@ -18,7 +18,7 @@ from lab.facts.records import Second
 from lab.facts.text import size
 from lab.readers.parsing import count_answers, part_unanswered, report_damage
 
-BLOCK, LONGEST_LINE = 1 << 22, 1 << 24  # bytes: read at once; of what may be one sample
+BLOCK, LONGEST_LINE = 1 << 20, 1 << 24  # bytes: read at once; of what may be one sample
 LONGEST_SERIES_S = 7 * 24 * 3600
 LAST_STATUS = 599
 Line = TypeVar("Line")
