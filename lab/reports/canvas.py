@@ -45,13 +45,13 @@ STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "lab", "font.size": FONT_PX,
     "font.family": "DejaVu Sans", "path.simplify": False, "text.parse_math": False,
     "text.color": INK, "axes.labelcolor": QUIET, "xtick.labelcolor": QUIET,
-    "ytick.labelcolor": QUIET, "axes.edgecolor": GRID, "grid.color": GRID, "grid.linewidth": 1,
-    "axes.grid": True, "axes.axisbelow": True, "axes.spines.top": False,
-    "axes.spines.right": False, "xtick.major.size": 0, "ytick.major.size": 0,
-    "xtick.minor.size": 0, "ytick.minor.size": 0, "axes.linewidth": 1, "lines.linewidth": LINE,
-    "axes.titlelocation": "left", "axes.titlesize": FONT_PX, "axes.titlecolor": INK,
-    "axes.labelsize": FONT_PX, "xtick.labelsize": FONT_PX, "ytick.labelsize": FONT_PX,
-    "legend.frameon": False, "legend.fontsize": FONT_PX,
+    "ytick.labelcolor": QUIET, "axes.facecolor": "none", "axes.axisbelow": True,
+    "axes.grid": True, "grid.color": GRID, "grid.linewidth": 1, "lines.linewidth": LINE,
+    "axes.titlelocation": "left", "axes.titlecolor": INK,
+    **{f"{text}size": FONT_PX for text in ("axes.title", "axes.label", "xtick.label",
+                                           "ytick.label")},
+    **{f"{axis}tick.{rank}.size": 0 for axis in "xy" for rank in ("major", "minor")},
+    **{f"axes.spines.{side}": False for side in ("top", "right", "bottom", "left")},
 }  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def svg_of(draw: Callable[[], Canvas], about: About, standalone: bool = False) -
         canvas.figure.savefig(
             written, format="svg", facecolor=ground, edgecolor="none", metadata={"Date": None}
         )
-    return slim(written.getvalue(), about, INK, DARK_STYLE if standalone else "")
+    return slim(written.getvalue(), about, INK, DARK_STYLE if standalone else None)
 
 
 def save(draw: Callable[[], Canvas], about: About, path: Path) -> None:
@@ -151,7 +151,7 @@ def save(draw: Callable[[], Canvas], about: About, path: Path) -> None:
     import matplotlib
 
     if path.suffix == ".svg":
-        path.write_text(svg_of(draw, about, standalone=True), encoding="utf-8")
+        path.write_text(svg_of(draw, about, standalone=True) + "\n", encoding="utf-8")
         return
     with matplotlib.rc_context(STYLE):
         draw().figure.savefig(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.facts.ratio import faster, times
-from lab.facts.records import THEN, Arm, MeasuredRatio, Metric, Result
+from lab.facts.records import THEN, MeasuredRatio, Metric, Result
 from lab.facts.text import three_digits
 from lab.facts.verdict import Word
 
@@ -167,9 +167,3 @@ def count_words(findings: Sequence[Finding]) -> dict[str, int]:
 
 def _effect(finding: Finding) -> float:
     return finding.headline.estimate if finding.headline else 0.0
-
-
-def commands_of(asked: Sequence[Arm]) -> list[str]:
-    """Every command once, with one port for all: they differ in nothing else."""
-    commands = (arm.command.replace(str(arm.port or "{}"), "8000") for arm in asked)
-    return list(dict.fromkeys(" ".join(command.split()) for command in commands if command))

@@ -66,6 +66,7 @@ class Forest:
     findings: Sequence[Finding]
     layout: Layout = WIDE
     link: str = ""
+    is_titled: bool = True
     rows: list[Row] = field(default_factory=list)
     heads: list[tuple[str, float]] = field(default_factory=list)  # of groups, with their tops
 
@@ -87,7 +88,7 @@ class Forest:
     def place(self, canvas: Canvas) -> float:
         """Fill in the rows; how high the whole is. `canvas` measures texts."""
         self.rows, self.heads = [], []
-        y = 182.0 if self.layout.is_narrow else 112.0
+        y = self.height_of_head(canvas)
         for group, findings in order(self.findings):
             self.heads.append((group, y))
             y += 30
@@ -118,8 +119,6 @@ class Forest:
         axes.grid(False)
         axes.set_xticks([], minor=True)
         axes.set_xticks([])
-        for spine in axes.spines.values():
-            spine.set_visible(False)
         left, right = self.layout.axis
         for _, y in self.heads:
             top = y - self.heads[0][1]
@@ -184,20 +183,30 @@ class Forest:
             said = f"claimed {claimed}"
             canvas.write(self.layout.figures, lane + 15, said, QUIET, "right", size=9.5)
 
-    def write_head(self, canvas: Canvas) -> None:
-        """What the picture shows, how it is read, and what its marks mean."""
-        is_narrow = self.layout.is_narrow
-        x, y = (0, 18.0) if is_narrow else (8, 20.0)
+    def list_head(self, canvas: Canvas) -> list[tuple[str, float, bool]]:
+        """The lines above the legend: text, size, and whether it is bold."""
+        if not self.is_titled:
+            return []
         title = f"{count_of(len(self.findings), 'claim')} about Python web servers, put to the test"
-        for line in canvas.wrap(title, self.layout.width - 8, HEAD_PX, 2, bold=True):
-            canvas.write(x, y, line, size=HEAD_PX, bold=True)
-            y += 19
         counts = count_words(self.findings)
         words = ", ".join(f"{count} {word.lower()}" for word, count in counts.items())
-        for line in canvas.wrap(f"{words}.", self.layout.width - 8, TITLE_PX, 2):
-            canvas.write(x, y, line, size=TITLE_PX)
-            y += 16
-        draw_legend(canvas, x, y + 5, is_narrow)
+        wide = self.layout.width - 8
+        return [
+            *((line, HEAD_PX, True) for line in canvas.wrap(title, wide, HEAD_PX, 2, bold=True)),
+            *((line, TITLE_PX, False) for line in canvas.wrap(f"{words}.", wide, TITLE_PX, 2)),
+        ]
+
+    def height_of_head(self, canvas: Canvas) -> float:
+        legend = 4 * 15 if self.layout.is_narrow else 15
+        return sum(size + 5 for _, size, _ in self.list_head(canvas)) + legend + 54.0
+
+    def write_head(self, canvas: Canvas) -> None:
+        """What the picture shows, what its marks mean, and how the axis is read."""
+        x, y = (0.0 if self.layout.is_narrow else 8.0), 0.0
+        for line, size, bold in self.list_head(canvas):
+            y += size + 5
+            canvas.write(x, y, line, size=size, bold=bold)
+        draw_legend(canvas, x, y + 20, self.layout.is_narrow)
         left, right = self.layout.axis
         low, high = find_limits(self.findings)
         same = left + math.log(1 / low) / math.log(high / low) * (right - left)
@@ -241,8 +250,9 @@ def draw_marks(axes: Axes, finding: Finding, y: float) -> None:
         ends = headline.claimed if isinstance(headline.claimed, tuple) else (headline.claimed,)
         nearest = min(ends, key=lambda end: abs(math.log(end / headline.estimate)))
         dots = (0, (1, 2.5))
-        axes.plot([nearest, headline.estimate], [y, y], color=QUIET, lw=1, ls=dots)
-        axes.plot(ends, [y] * len(ends), color=QUIET, lw=1)
+        axes.plot([nearest, headline.estimate], [y, y], color=QUIET, lw=1, ls=dots, clip_on=False)
+        if len(ends) > 1:
+            axes.plot(ends, [y] * len(ends), color=QUIET, lw=1, clip_on=False)
         axes.plot(ends, [y] * len(ends), "D", ms=6, ls="", mfc=PAPER, mec=INK, mew=1.3)
     for control in finding.controls[:1]:
         draw_interval(axes, control, y + LANE, QUIET, low, high)
@@ -259,7 +269,7 @@ def draw_interval(
     width: float = 1.2,
 ) -> None:  # fmt: skip
     ends = [min(max(end, low), high) for end in (ratio.low, ratio.high)]
-    axes.plot(ends, [y, y], color=colour, lw=width)
+    axes.plot(ends, [y, y], color=colour, lw=width, clip_on=False)
 
 
 def draw_legend(canvas: Canvas, left: float, y: float, is_narrow: bool) -> None:
@@ -283,8 +293,11 @@ def draw_legend(canvas: Canvas, left: float, y: float, is_narrow: bool) -> None:
             x += canvas.measure(meaning) + 32
 
 
-def about_forest(findings: Sequence[Finding], prefix: str) -> About:
-    """What a forest shows, in words: all that its marks say."""
+def about_forest(findings: Sequence[Finding], prefix: str, is_beside_table: bool = False) -> About:
+    """What a forest shows, in words: all that its marks say, or where else it stands."""
+    title = f"Forest plot of {count_of(len(findings), 'claim')}: measured beside claimed"
+    if is_beside_table:
+        return About(title, "The same figures stand in the table of claims below.", prefix)
     lines = []
     for finding in findings:
         said = f"{finding.number} {finding.result.title}: {finding.result.verdict}"
@@ -293,5 +306,4 @@ def about_forest(findings: Sequence[Finding], prefix: str) -> About:
             claimed = claimed_of(headline)
             said += f", claimed {claimed}" if claimed else ""
         lines.append(said)
-    title = f"Forest plot of {count_of(len(findings), 'claim')}: measured beside claimed"
     return About(title, "; ".join(lines), prefix)

@@ -59,7 +59,7 @@ def make_old(look: Look) -> Look:
     return replace(look, dashes=OLD, is_old=True)
 
 
-def points_of(line: Line) -> list[tuple[float, float]]:
+def points_of(line: Line, count: int = POINTS) -> list[tuple[float, float]]:
     """The percentile curve as (1 / share beyond, ms), for as far as it was measured: while ten
     samples or more lie beyond.
     """
@@ -71,7 +71,7 @@ def points_of(line: Line) -> list[tuple[float, float]]:
     if last <= 1:
         return []
     found: list[tuple[float, float]] = []
-    for x in np.geomspace(1, last, POINTS):
+    for x in np.geomspace(1, last, count):
         rank = max(math.ceil(histogram.count * (1 - 1 / x)), 1)
         found.append((float(x), histogram.ranked_s(rank) * 1e3))
     return found

@@ -14,7 +14,7 @@ from lab.facts.histogram import Histogram
 from lab.facts.interval import median_interval
 from lab.facts.records import Point
 from lab.reports.canvas import FIRST, INK, LINE, PAPER, QUIET, hide_clips, plain, use_plain_numbers
-from lab.reports.lines import Line, median_text, points_of
+from lab.reports.lines import POINTS, Line, median_text, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +34,6 @@ def draw_rounds(axes: Axes, lines: Sequence[Line], title: str) -> None:
     low, high = min(values, default=0.0), max(values, default=1.0)
     is_wide = low > 0 and high > WIDE_RANGE * low
     axes.set(ylim=(len(lines) - 0.5, -0.5), yticks=[])
-    axes.spines["left"].set_visible(False)
-    axes.spines["bottom"].set_visible(False)
     if is_wide:
         axes.set(xscale="log", xlim=(low / 1.2, high * 1.2))
     else:
@@ -46,7 +44,7 @@ def draw_rounds(axes: Axes, lines: Sequence[Line], title: str) -> None:
     for row, line in enumerate(lines):
         look = line.look
         axes.plot(
-            line.rounds, [row + 0.16] * len(line.rounds), "o", ms=3.4, mew=0,
+            sorted(line.rounds), [row + 0.16] * len(line.rounds), "o", ms=3.4, mew=0,
             color=look.colour, alpha=0.45, clip_on=False,
         )  # fmt: skip
         if not line.rounds:
@@ -64,24 +62,27 @@ def draw_rounds(axes: Axes, lines: Sequence[Line], title: str) -> None:
 
 def label_rows(axes: Axes, lines: Sequence[Line], names: Sequence[str], gap: float) -> None:
     """The names of the rows on the left, and their medians on the right."""
-    for row, (line, name) in enumerate(zip(lines, names, strict=True)):
-        for x, words, align in ((0, name, "right"), (1, median_text(line), "left")):
-            axes.annotate(
-                plain(words), (x, row), (gap if x else -gap, 0), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha=align, va="center",
-                color=INK if x else line.look.colour, weight=700 if x else 400,
-            )  # fmt: skip
+    words = [(0, name, line.look.colour) for line, name in zip(lines, names, strict=True)]
+    words += [(1, median_text(line), INK) for line in lines]
+    for n, (x, word, colour) in enumerate(words):
+        axes.annotate(
+            plain(word), (x, n % len(lines)), (gap if x else -gap, 0),
+            xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="left" if x else "right", va="center", color=colour, weight=700 if x else 400,
+        )  # fmt: skip
 
 
 # ---- Percentiles -----------------------------------------------------------------------
-def draw_percentiles(axes: Axes, lines: Sequence[Line]) -> list[tuple[Line, float, float]]:
+def draw_percentiles(
+    axes: Axes, lines: Sequence[Line], count: int = POINTS
+) -> list[tuple[Line, float, float]]:
     """Response times against the percentile, the nines evenly spaced. Returns where each line
     ends.
     """
     ends = []
     furthest = 2.0
     for line in lines:
-        if not (points := points_of(line)):
+        if not (points := points_of(line, count)):
             continue
         x, y = zip(*points, strict=True)
         look = line.look
