@@ -78,7 +78,7 @@ def make_headers(
     if auth is not None:
         user, _, password = auth.partition(":")
         headers["Authorization"] = encode_basic_auth(user, password)
-    return tuple(headers.items())
+    return tuple((str(name), value) for name, value in headers.items())
 
 
 def read_targets(path: Path, base: str) -> tuple[Target, ...]:

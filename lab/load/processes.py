@@ -28,7 +28,7 @@ from lab.load.plan import split_load
 
 POLL_S = 0.1
 _ROOT = Path(__file__).resolve().parents[2]
-_COMMAND = [sys.executable, "-P", "-m", "lab.load.share"]  # -P: no module of this folder
+SHARE_COMMAND = [sys.executable, "-P", "-m", "lab.load.share"]  # -P: no module of this folder
 
 
 class Share:
@@ -37,7 +37,7 @@ class Share:
     def __init__(self) -> None:
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
         self.process = subprocess.Popen(
-            _COMMAND,
+            SHARE_COMMAND,
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,0 +1,76 @@
+"""Rounds of several loads, and their ratio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from driving import cli
+from servers import OK, Answer, Server
+
+from lab.facts.records import Result
+from lab.facts.rounds import balanced_orders
+from lab.load.load import Load
+from lab.load.rounds import run_rounds
+from lab.readers.files import read
+from lab.reports.result import report_result
+
+
+def test_rounds_load_every_arm_once_a_round_in_a_shuffled_order() -> None:
+    seen = []
+    with Server() as server:
+        loads = {
+            name: Load(url=f"{server.url}/{path}", requests=5, connections=2)
+            for name, path in (("a", ""), ("b", "chunked"))
+        }
+        runs = run_rounds(
+            loads, balanced_orders(list(loads), 1), 4, lambda name, n: seen.append((n, name))
+        )
+    assert {name: [r.ok for r in rs] for name, rs in runs.items()} == {"a": [5] * 4, "b": [5] * 4}
+    assert sorted(seen) == [(number, name) for number in range(1, 5) for name in "ab"]
+    assert len({name for number, name in seen[::2]}) == 2
+    assert len(server.requests) == 40
+
+
+def test_a_comparison_ends_with_the_ratio_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with Server(lambda _, path: Answer((OK,), delay_s=0.01 * (path == "/b"))) as server:
+        urls = [f"{server.url}/", f"{server.url}/b"]
+        done = cli("-n", 20, "-c", 2, "-o", path, *urls)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(server.requests) == 2 * 6 * 20
+    last = done.stdout.split("\n\n")[-1]
+    assert " ".join(last.split()).startswith(f"{urls[1]} / {urls[0]} × 0.")
+    assert ", slower" in " ".join(last.split())
+    assert max(map(len, done.stdout.splitlines())) <= 79
+    result = read(path)
+    assert isinstance(result, Result)
+    assert [arm.run.ok for arm in result.arms.values()] == [120, 120]
+    assert done.stdout == report_result(result) + "\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_comparison_of_too_few_rounds_says_so(rounds: int) -> None:
+    with Server() as server:
+        urls = [f"{server.url}/", f"{server.url}/chunked"]
+        done = cli("-n", 20, "--rounds", rounds, *urls)
+    assert len(server.requests) == 2 * rounds * 20
+    assert "not enough data" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_url_can_be_compared_with_itself() -> None:
+    with Server() as server:
+        done = cli("-n", 20, server.url, server.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(server.requests) == 2 * 6 * 20
+    assert " × " in done.stdout.split("\n\n")[-1]
+
+
+@pytest.mark.slow
+def test_a_comparison_of_long_urls_keeps_to_79_columns() -> None:
+    with Server() as server:
+        urls = [f"{server.url}/?x={letter * 60}" for letter in "ab"]
+        done = cli("-n", 20, *urls)
+    assert max(map(len, done.stdout.splitlines())) <= 79
