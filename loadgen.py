@@ -18,7 +18,8 @@ from pathlib import Path
 
 from lab.facts.errors import CannotRun
 from lab.facts.objective import Objective, find_broken, parse_objectives
-from lab.facts.records import Objectives, Point, Result, Run
+from lab.facts.records import Objectives, Point, Run
+from lab.facts.results import Result
 from lab.facts.text import duration
 from lab.load.load import Load
 from lab.load.options import COUNT, add_load_options, add_request_options, make_load

@@ -29,7 +29,8 @@ from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import PERCENTILES, Histogram
 from lab.facts.merging import merge_records
-from lab.facts.records import Result, Run
+from lab.facts.records import Run
+from lab.facts.results import Result
 from lab.readers.files import read, read_all
 from lab.reports.changes import check_same_machine, report_changes
 from lab.reports.chart import list_percentiles

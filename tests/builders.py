@@ -12,21 +12,16 @@ import numpy as np
 from lab.facts.histogram import Histogram
 from lab.facts.merging import merge
 from lab.facts.records import (
-    Arm,
     Asked,
     ClientCost,
     Connections,
     Environment,
-    Evidence,
     Histograms,
-    MeasuredRatio,
-    Metric,
-    Result,
-    Round,
     Run,
     Second,
     ServerCost,
 )
+from lab.facts.results import Arm, Evidence, MeasuredRatio, Metric, Result, Round
 from lab.facts.text import WIDTH
 from lab.facts.validity import find_doubts, judge
 

@@ -10,7 +10,8 @@ from dataclasses import fields, replace
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import Figures, Histogram
-from lab.facts.records import ClientCost, Histograms, Result, Run, ServerCost, Target
+from lab.facts.records import ClientCost, Histograms, Run, ServerCost, Target
+from lab.facts.results import Result
 from lab.facts.validity import judge
 
 

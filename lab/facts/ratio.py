@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lab.facts.interval import Interval, median_interval, ratio_interval
-from lab.facts.records import Arm, MeasuredRatio, Metric, Round, Topic
+from lab.facts.records import Topic
+from lab.facts.results import Arm, MeasuredRatio, Metric, Round
 from lab.facts.text import three_digits
 from lab.facts.validity import EFFECTS, Effect
 

@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 
 from lab.facts.merging import merge
-from lab.facts.records import Arm, Round, Run, Topic
+from lab.facts.records import Run, Topic
+from lab.facts.results import Arm, Round
 from lab.facts.validity import find_doubts, find_margin
 
 

@@ -21,7 +21,7 @@ from lab.facts.ratio import (
     measure,
     times,
 )
-from lab.facts.records import THEN, Arm, MeasuredRatio, Metric
+from lab.facts.results import THEN, Arm, MeasuredRatio, Metric
 from lab.facts.text import three_digits
 
 IDLE = 0.15  # a server that is idle for more of the time is not bound by CPU time

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import partial
 
 from lab.facts.ratio import weigh
-from lab.facts.records import MeasuredRatio, Result, Run
+from lab.facts.records import Run
+from lab.facts.results import MeasuredRatio, Result
 from lab.facts.rounds import balanced_orders, make_arm
 from lab.load.environment import environment_of
 from lab.load.load import Load

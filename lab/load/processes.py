@@ -18,8 +18,9 @@ from typing import IO, cast
 import msgspec
 
 from lab.facts.errors import CannotRun, Interrupted
+from lab.facts.form import Json
 from lab.facts.merging import merge
-from lab.facts.records import ClientCost, Environment, Json, Run, Second
+from lab.facts.records import ClientCost, Environment, Run, Second
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account

@@ -18,7 +18,8 @@ import msgspec
 import lab.readers
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
-from lab.facts.records import Result, Run
+from lab.facts.records import Run
+from lab.facts.results import Result
 from lab.facts.text import harmless, size
 from lab.readers.reader import FileReader, JsonReader, ListReader, Reader, TextReader
 from lab.readers.samples import part_lines

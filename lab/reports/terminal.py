@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lab.facts.records import Result, Run, write
+from lab.facts.form import write
+from lab.facts.records import Run
+from lab.facts.results import Result
 from lab.facts.text import WIDTH
 
 

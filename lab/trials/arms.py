@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from lab.facts.records import Arm, Memory, Point, Run
+from lab.facts.records import Memory, Point, Run
+from lab.facts.results import Arm
 from lab.facts.rounds import make_arm
 from lab.load.load import Load
 from lab.trials.servers import cores_for, count_workers

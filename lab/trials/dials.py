@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.facts.ratio import Arms
-from lab.facts.records import Arm, Topic
+from lab.facts.records import Topic
+from lab.facts.results import Arm
 from lab.facts.verdict import Cause, Claim, Ratio, Word
 from lab.trials.arms import AGAIN, Setup, Setups
 from lab.trials.servers import Answer, Service

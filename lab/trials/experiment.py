@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.facts.errors import CannotRun, Unreadable
+from lab.facts.form import write
 from lab.facts.ratio import Arms
-from lab.facts.records import THEN, Arm, Result, Topic, write
+from lab.facts.records import Topic
+from lab.facts.results import THEN, Arm, Result
 from lab.facts.verdict import Cause, Outcome, Ratio, Word
 from lab.readers.files import read
 from lab.reports.plot import plot

@@ -13,7 +13,8 @@ from functools import partial
 
 from lab.facts.errors import CannotRun
 from lab.facts.ratio import Arms
-from lab.facts.records import THEN, Arm, Asked, Evidence, Result
+from lab.facts.records import Asked
+from lab.facts.results import THEN, Arm, Evidence, Result
 from lab.facts.verdict import (
     Cause,
     Claim,

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from lab.facts.errors import CannotRun, Interrupted
 from lab.facts.objective import point_of
-from lab.facts.records import Arm, Run, Topic
+from lab.facts.records import Run, Topic
+from lab.facts.results import Arm
 from lab.facts.rounds import balanced_orders
 from lab.facts.text import count_of
 from lab.facts.validity import OF_THE_MACHINE, find_margin

@@ -12,7 +12,9 @@ from builders import make_reproduced, make_run
 
 import lab.readers
 from lab.facts.errors import Unreadable
-from lab.facts.records import Result, Run, write
+from lab.facts.form import write
+from lab.facts.records import Run
+from lab.facts.results import Result
 from lab.readers.files import find_readers, read, read_all
 
 TESTS = Path(__file__).resolve().parents[1]
