@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
 from lab.facts.interval import Interval
-from lab.facts.records import Asked, Environment, Memory, Point, Run, Topic, with_ends
+from lab.facts.records import Asked, Environment, Memory, Point, Run, Share, Topic, with_ends
 
 THEN = ", then"  # what the name of an arm on old versions ends in
 
