@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.facts.ratio import faster, measure
-from lab.facts.records import Arm, MeasuredRatio, Result
+from lab.facts.results import Arm, MeasuredRatio, Result
 from lab.facts.text import duration, three_digits
 from lab.reports.finding import interval_of
 

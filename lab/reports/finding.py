@@ -4,13 +4,15 @@ about, what was claimed, what old versions do, and which control arm says why.
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from lab.facts.ratio import faster, times
-from lab.facts.records import THEN, MeasuredRatio, Metric, Result
+from lab.facts.results import THEN, MeasuredRatio, Metric, Result
 from lab.facts.text import three_digits
 from lab.facts.verdict import Word
 
@@ -22,6 +24,7 @@ GROUPS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("Load generators and clients", (22, 23, 38)),
 )
 OTHERS = "Other claims"
+UNMARKED = re.compile("[<>] |inside |outside |overlaps ")  # rules of records before the mark
 FRAMEWORKS = {
     "flask": "Flask", "fastapi": "FastAPI", "quart": "Quart", "starlette": "Starlette",
     "uvicorn": "uvicorn", "gunicorn": "gunicorn", "granian": "Granian", "hypercorn": "Hypercorn",
@@ -65,8 +68,7 @@ class Finding:
         """The ratios that the claim is about; none where it is about behaviour."""
         ratios = self.result.ratios
         marked = [ratio for ratio in ratios if ratio.claim]
-        is_of_ratio = bool(self.result.rule) and not self.result.rule.startswith("reproduced")
-        return marked or (ratios[:1] if is_of_ratio else [])
+        return marked or (ratios[:1] if UNMARKED.match(self.result.rule) else [])
 
     @property
     def headline(self) -> MeasuredRatio | None:
@@ -117,11 +119,23 @@ def claimed_of(ratio: MeasuredRatio) -> str:
     return f"{ratio.claimed:.3g}×"
 
 
+def is_turned(ratio: MeasuredRatio) -> bool:
+    """Whether it is said the other way round: "1.6× slower"."""
+    return ratio.estimate < 1 and not faster(ratio.interval, ratio.metric).startswith("as fast")
+
+
+def bound_of(ratio: MeasuredRatio) -> str:
+    """What to say before a ratio that something else limited."""
+    if ratio.at_least == ratio.at_most:
+        return ""
+    return "at least " if ratio.at_least != is_turned(ratio) else "at most "
+
+
 def interval_of(ratio: MeasuredRatio) -> str:
-    """The interval, the way round in which `times` says the ratio: "95 % CI 4.9–6.4"."""
+    """The interval, the way round in which the ratio is said: "95 % CI 4.9–6.4"."""
     ends = [ratio.low, ratio.high]
-    if ratio.estimate < 1 and ratio.low > 0:
-        ends = [1 / ratio.high, 1 / ratio.low]
+    if is_turned(ratio):
+        ends = [1 / ratio.high, 1 / ratio.low if ratio.low else math.inf]
     low, high = map(three_digits, ends)
     return f"95 % CI {low}–{high}"
 
@@ -129,7 +143,7 @@ def interval_of(ratio: MeasuredRatio) -> str:
 def sentence_of(ratio: MeasuredRatio) -> str:
     """A ratio in words: "asyncio.sleep is 19.8× faster than time.sleep"."""
     over, under = ratio.over.removesuffix(THEN), ratio.under.removesuffix(THEN)
-    said = faster(ratio.interval, ratio.metric)
+    said = bound_of(ratio) + faster(ratio.interval, ratio.metric)
     link = "as" if " as " in f" {said}" else "than"
     if ratio.metric == Metric.THROUGHPUT:
         return f"{over} is {said} {link} {under}"
@@ -141,11 +155,14 @@ def sentence_of(ratio: MeasuredRatio) -> str:
 
 
 def times_of(ratio: MeasuredRatio) -> str:
-    """A ratio in short, in the direction of the claim: "5.5×", "1.7× slower"."""
-    if ratio.estimate >= 1:
-        return times(ratio.estimate)
-    less = "slower" if ratio.metric == Metric.THROUGHPUT else "less"
-    return f"{times(ratio.estimate)} {less}"
+    """A ratio in short, in the direction of the claim: "5.5×", "≥ 2.3×", "1.7× slower"."""
+    bound = {"at least ": "≥ ", "at most ": "≤ "}.get(bound_of(ratio), "")
+    if faster(ratio.interval, ratio.metric).startswith("as fast"):
+        return f"{bound}{ratio.estimate:.2f}×"
+    said = f"{bound}{times(ratio.estimate)}"
+    if not is_turned(ratio):
+        return said
+    return f"{said} slower" if ratio.metric == Metric.THROUGHPUT else f"{said} less"
 
 
 def order(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lab.facts.records import MeasuredRatio
+from lab.facts.results import MeasuredRatio
 from lab.facts.text import count_of
 from lab.facts.verdict import Word
 from lab.reports.canvas import BAND, FIRST, GRID, INK, PAPER, QUIET, Box, Canvas

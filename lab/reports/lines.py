@@ -11,7 +11,8 @@ from lab.facts.arrays import np
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import SAMPLES_BEYOND, Histogram
 from lab.facts.interval import median_interval
-from lab.facts.records import THEN, Arm, Metric, Point, Run, Second
+from lab.facts.records import Point, Run, Second
+from lab.facts.results import THEN, Arm, Metric
 from lab.facts.text import three_digits
 from lab.reports.canvas import FIRST, LINE, MORE, QUIET, SECOND
 from lab.reports.finding import METRICS, Finding

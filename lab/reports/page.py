@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.facts.records import Result
-from lab.facts.text import count_of
+from lab.facts.results import Result
+from lab.facts.text import count_of, harmless
 from lab.reports.answer import answer_of
 from lab.reports.canvas import dark_rules, save, svg_of
 from lab.reports.figures import draw_figures
@@ -90,7 +90,7 @@ def make_page(results: Sequence[Result], folder: Path, page: Path) -> str:
         "folder_name": folder.name,
     }
     text = environment.get_template("page.html").render(context)
-    text = shrink(text)
+    text = shrink(harmless(text))
     return text.replace(HASH, hash_script(text))
 
 

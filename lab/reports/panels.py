@@ -220,11 +220,12 @@ def draw_rates(axes: Axes, lines: Sequence[Line]) -> None:
                 key[:3], (x[-1], y[-1]), (6, 0), textcoords="offset points", va="center",
                 color=line.look.colour, size=9.5,
             )  # fmt: skip
-        if line.held:
-            axes.axvline(line.held, color=line.look.colour, lw=1, dashes=(2, 2))
     rates = [point.rate for line in lines for point in line.curve]
     axes.set(yscale="log", xlim=(0, max(rates, default=1.0)))
     leave_room(axes)
+    for line in lines:
+        if line.held:
+            axes.axvline(line.held, color=line.look.colour, lw=1, dashes=(2, 2))
     axes.set_xlabel("requests/s asked for; hollow: not kept up with")
     axes.set_title("response time at each rate, ms", color=QUIET)
     use_plain_numbers(axes.yaxis)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
-from lab.facts.records import Metric, Result, Run
+from lab.facts.records import Run
+from lab.facts.results import Metric, Result
 from lab.facts.text import count_of, duration, three_digits
 from lab.reports.canvas import INK, QUIET, Box, Canvas, save
 from lab.reports.finding import METRICS, Finding, claimed_of, interval_of, sentence_of
@@ -216,7 +217,9 @@ def nothing_in(records: Sequence[Record]) -> str:
 
 def lines_of(record: Record, everything: bool, begin: int, alone: bool) -> list[Line]:
     if not isinstance(record, Result):
-        return [line_of_run(record.name, record, choose_look(begin))]
+        line = line_of_run(record.name, record, choose_look(begin))
+        rate = None if alone else record.throughput
+        return [replace(line, rounds=[rate]) if rate else line]
     found = lines_of_result(Finding(record), everything)
     if alone:
         return found
@@ -276,7 +279,7 @@ def say_runs(records: Sequence[Record], lines: Sequence[Line]) -> str:
 def say_run(run: Run | Foreign) -> str:
     parts = [f"{three_digits(run.throughput)} requests/s"] if run.throughput else []
     if isinstance(run, Run) and run.slo and run.slo.sought and run.slo.max_rate:
-        parts = [f"holds {run.slo.asked} up to {three_digits(run.slo.max_rate)} requests/s"]
+        return f"{run.name} holds {run.slo.asked} up to {three_digits(run.slo.max_rate)} requests/s"
     for key in ("p50", "p99"):
         if time_s := run.latency_s.get(key):
             parts.append(f"{key} {duration(time_s)}")

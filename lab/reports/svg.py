@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from xml.sax.saxutils import escape, quoteattr
 
+from lab.facts.text import harmless
+
 SVG, HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 FONT = "system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
 FONT_PX = 11.0
@@ -294,8 +296,8 @@ def slim(drawn: str, about: About, ink: str, style: str | None = None) -> str:
         head |= {"xmlns": "http://www.w3.org/2000/svg", "font-family": FONT, "fill": ink}
         sheet = f"<style>{style}</style>"
     said = (
-        f'<title id="{about.prefix}-t">{escape(about.title)}</title>'
-        f'<desc id="{about.prefix}-d">{escape(about.description)}</desc>'
+        f'<title id="{about.prefix}-t">{escape(harmless(about.title))}</title>'
+        f'<desc id="{about.prefix}-d">{escape(harmless(about.description))}</desc>'
     )
     clips = "".join(_clip_paths(root, writer.clips))
     body = "".join(writer.group_parts()) + texts

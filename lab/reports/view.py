@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from lab.facts.records import THEN, Arm, Evidence, Result
+from lab.facts.results import THEN, Arm, Evidence, Result
 from lab.facts.text import count_of, unit_of
 from lab.facts.verdict import Word
-from lab.reports.chart import format_cells
 from lab.reports.finding import Finding, claimed_of, interval_of, sentence_of, times_of
 from lab.reports.report import describe_environment, describe_load, list_versions
 from lab.reports.source import Source
+from lab.reports.table import format_cells
 
 MARKS = {
     Word.REPRODUCED: "✓",
