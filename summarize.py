@@ -5,8 +5,8 @@
     python summarize.py old.json new.json      two results of one experiment: what changed
     python loadgen.py -o - URL | python summarize.py
     python summarize.py --merge 1.json 2.json --percentiles 50,99.9 --hgrm both.hgrm
-    python summarize.py --claims results       the table of claims, in Markdown
-    python summarize.py --claims results --check README.md
+    python summarize.py --readme README.md --html docs/index.html results
+    python summarize.py --readme README.md --check results
 
 A file is a record of ours or what another load generator wrote, known by its content: hey
 (text, csv), ab (text, -g, -e), wrk, wrk2, vegeta (ndjson, csv, reports), oha (json, csv), k6
@@ -31,10 +31,10 @@ from lab.facts.histogram import PERCENTILES, Histogram
 from lab.facts.merging import merge_records
 from lab.facts.records import Run
 from lab.facts.results import Result
+from lab.facts.text import count_of, harmless
 from lab.readers.files import read, read_all
 from lab.reports.changes import check_same_machine, report_changes
 from lab.reports.chart import list_percentiles
-from lab.reports.claims import is_stale, tabulate_claims
 from lab.reports.report import compare, report
 from lab.reports.result import report_result
 from lab.reports.terminal import Parser, show
@@ -83,9 +83,10 @@ Exit status: 0 written, 1 unreadable or stale, 2 usage.""",
     add("--plot", metavar="FILE", type=parse_picture, help="also draw an .svg or .png")
     add("--all", action="store_true", help="with --plot: every arm of a result")
     add("--hgrm", metavar="FILE", type=Path, help="also write one run's percentiles")
-    add("--claims", metavar="DIR", type=Path, help="the table of recorded claims")
     add("--across-machines", action="store_true", help="runs of several machines in one ratio")
-    add("--check", metavar="README", type=Path, help="with --claims: exit 1 if its table is stale")
+    add("--readme", metavar="PAGE", type=Path, help="write there what the records in FILE say")
+    add("--check", action="store_true", help="with --readme: only say whether it is up to date")
+    add("--html", metavar="PAGE", type=Path, help="write the page of all claims there")
     return parser
 
 
@@ -102,15 +103,26 @@ def read_results(folder: Path) -> list[Result]:
     return results
 
 
-def write_claims(folder: Path, page: Path | None) -> str:
-    """The table of claims, or whether a page shows it as it is now."""
-    table = tabulate_claims(read_results(folder))
-    if not page:
-        return table
-    if is_stale(page, table):
-        again = f"python summarize.py --claims {folder}"
-        raise Unreadable(f"{page}: its table is stale: put in what `{again}` says")
-    return f"{page}: its table is up to date"
+def publish(options: argparse.Namespace) -> str:
+    """Write what README.md and the page of claims show of a folder of records, or check it."""
+    from lab.reports.claims import is_stale, write_readme
+
+    folder = Path(options.files[0])
+    results = read_results(folder)
+    said = f"{count_of(len(results), 'record')} of {folder}"
+    if options.check:
+        if is_stale(options.readme, results):
+            again = f"python summarize.py --readme {options.readme} {folder}"
+            raise Unreadable(f"{options.readme}: stale: run `{again}`")
+        return f"{options.readme}: up to date with {said}"
+    if options.readme:
+        write_readme(options.readme, results)
+    if options.html:
+        from lab.reports.page import write_page
+
+        write_page(results, folder, options.html)
+    pages = [str(page) for page in (options.readme, options.html) if page]
+    return f"{' and '.join(pages)}: written from {said}"
 
 
 def write_texts(records: Sequence[Run | Result | Foreign], options: argparse.Namespace) -> str:
@@ -154,24 +166,27 @@ def summarize(parser: Parser, options: argparse.Namespace) -> None:
     if options.plot:
         from lab.reports.plot import plot  # which takes longer than all the rest
 
-        plot(records, options.plot, options.all)
+        plot(records, options.plot, options.all, [Path(name).stem for name in options.files])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status: 0, 1 unreadable or stale, 2 usage."""
     parser = make_parser()
     options = parser.parse_args(argv)
-    if options.check and not options.claims:
-        parser.error("--check goes with --claims DIR")
-    if not options.files and not options.claims and sys.stdin.isatty():
+    if options.check and not options.readme:
+        parser.error("--check goes with --readme")
+    is_publishing = bool(options.readme or options.html)
+    if is_publishing and len(options.files) != 1:
+        parser.error("--readme and --html take one folder of records")
+    if not options.files and sys.stdin.isatty():
         parser.error("name a FILE that loadgen.py -o wrote, or pipe one in")
     try:
-        if options.claims:
-            show(write_claims(options.claims, options.check))
+        if is_publishing:
+            show(publish(options))
         else:
             summarize(parser, options)
     except (Unreadable, OSError) as error:
-        print(f"summarize.py: {error}", file=sys.stderr)
+        print(f"summarize.py: {harmless(str(error))}", file=sys.stderr)
         return 1
     return 0
 

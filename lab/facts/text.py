@@ -26,8 +26,8 @@ def parse_duration(text: str) -> float:
 
 
 def count_of(count: int, thing: str) -> str:
-    """A count of things: "1 round", "6 rounds", "2 processes"."""
-    plural = "es" if thing.endswith("s") else "s"
+    """A count of things: "1 round", "6 rounds", "2 processes", "3 launches"."""
+    plural = "es" if thing.endswith(("s", "ch")) else "s"
     return f"{count} {thing}{'' if count == 1 else plural}"
 
 
@@ -50,9 +50,12 @@ def three_digits(value: float) -> str:
 
 
 def unit_of(values_s: Iterable[float | None]) -> tuple[float, str]:
-    """The one unit for a column of durations: the largest in which its smallest is 1 or more."""
-    smallest = min((value for value in values_s if value), default=1.0)
-    return next(((size, name) for size, name in UNITS if smallest >= size), UNITS[-1])
+    """The one unit for a column of durations: the one that suits the middle between its
+    smallest and its largest, by their orders of magnitude.
+    """
+    known = [value for value in values_s if value and math.isfinite(value)]
+    middle_s = math.sqrt(min(known) * max(known)) if known else 1.0
+    return next(((size, name) for size, name in UNITS if middle_s >= size * 0.9999), UNITS[-1])
 
 
 def duration(value_s: float | None) -> str:

@@ -9,10 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from lab.facts.errors import Unreadable
-from lab.facts.records import Environment, Result, Run
+from lab.facts.records import Environment, Run
+from lab.facts.results import Metric, Result
 from lab.facts.text import wrapped
-from lab.reports.chart import INDENT, Block, render
-from lab.reports.result import BODY, describe_interval, name_ratio
+from lab.reports.arms import BODY
+from lab.reports.finding import METRICS, interval_of, key_of, times_of
+from lab.reports.result import make_title
+from lab.reports.safe import make_safe
+from lab.reports.table import INDENT, Block, render
 
 DAY, SECOND = 10, 19  # characters of a time stamp
 OF_EACH_RUN = {"url", "name", "pid"}  # another each time
@@ -21,9 +25,9 @@ PORT = re.compile(r"(?<!\d)\d{4,5}(?!\d)")
 
 def report_changes(old: Result, new: Result, markdown: bool = False) -> str:
     """Two recorded results of one experiment: did the verdict change, and what else did."""
+    old, new = make_safe(old), make_safe(new)
     digits = SECOND if old.started[:DAY] == new.started[:DAY] else DAY
     days = old.started[:digits], new.started[:digits]
-    verdicts = [f"{days[0]}  {old.verdict}", f"{days[1]}  {new.verdict}"]
     lines, apart = _compare_ratios(old, new, days)
     answers = find_differences(_read_statuses(old), _read_statuses(new))
     differs = {
@@ -41,30 +45,33 @@ def report_changes(old: Result, new: Result, markdown: bool = False) -> str:
     if old.verdict != new.verdict:
         sentence = "The verdict changed."
     elif apart:
-        sentence = "The verdict is the same, but ratios lie apart."
+        sentence = "The verdict is the same, but ratios differ."
     if old.verdict != new.verdict or apart or answers:
         sentence += f" {_blame({what for what, found in differs.items() if found})}"
     number = new.name.split("_")[0]
-    title = f"### {number} {new.title}" if markdown else wrapped(number, new.title, 4)
-    blocks: list[Block] = [verdicts, lines, rows, textwrap.wrap(sentence, BODY)]
+    title = make_title(number, new.title, markdown)
+    verdicts = [f"{days[0]}  {old.verdict}", f"{days[1]}  {new.verdict}"]
+    blocks: list[Block] = [textwrap.wrap(sentence, BODY), verdicts, lines, rows]
     return f"{title}\n{render(blocks, markdown, INDENT)}"
 
 
 def _compare_ratios(old: Result, new: Result, days: tuple[str, str]) -> tuple[list[str], list[str]]:
     """Each ratio that both have, twice; and the names of those whose intervals lie apart."""
     lines, apart = [], []
-    before = {name_ratio(ratio): ratio.interval for ratio in old.ratios}
+    before = {key_of(ratio): ratio for ratio in old.ratios}
     for ratio in new.ratios:
-        name, now = name_ratio(ratio), ratio.interval
-        was = before.get(name)
+        was = before.get(key_of(ratio))
         if not was:
             continue
+        metric = "" if ratio.metric == Metric.THROUGHPUT else f", {METRICS[ratio.metric]}"
+        name = f"{ratio.over} against {ratio.under}{metric}"
         said = "the intervals overlap"
-        if was.low > now.high or now.low > was.high:
-            said = "the intervals lie apart"
+        if was.low > ratio.high or ratio.low > was.high:
+            said = "the intervals do not overlap"
             apart.append(name)
-        both = [f"  {day}  {describe_interval(i)}" for day, i in zip(days, (was, now), strict=True)]
-        lines += [name[:BODY], *both, f"  {said}"]
+        both = zip(days, (was, ratio), strict=True)
+        ratios = [f"  {day}  {times_of(each)} ({interval_of(each)})" for day, each in both]
+        lines += [*textwrap.wrap(name, BODY), *ratios, f"  {said}"]
     return lines, apart
 
 
@@ -72,13 +79,13 @@ def _blame(differs: set[str]) -> str:
     """Whether it was the versions, as far as two records can tell."""
     others = " and ".join(f"the {what}" for what in sorted(differs - {"versions"}))
     if not differs:
-        return "Nothing that is recorded differs, so it does not repeat itself: use --full."
+        return "Nothing else that is recorded differs, so it is noise: use --full."
     if "versions" not in differs:
-        return f"It was not the versions, which are the same: look at {others}."
+        return f"The versions are the same, so they are not the reason: look at {others}."
     if not others:
-        return "Nothing but the versions differs, so it was they."
+        return "Only the versions differ, so they are the reason."
     return (
-        f"It may have been the versions, but {others} changed with them: to tell, run the old "
+        f"The versions may be the reason, but {others} changed with them: to tell, run the old "
         "versions again as the new ones were run."
     )
 

@@ -1,11 +1,9 @@
-"""Tables, histograms and lines of bars in plain text."""
+"""Histograms and lines of bars in plain text."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from lab.facts.arrays import NDArray, np
@@ -13,64 +11,13 @@ from lab.facts.errors import Unreadable
 from lab.facts.histogram import Histogram
 from lab.facts.records import Second
 from lab.facts.text import WIDTH, three_digits, unit_of, wrapped
+from lab.reports.table import INDENT, wrap_cell
 
-INDENT = 4  # columns that the body of a result is moved in by
 ROWS = 11  # of a histogram
+TITLE = "response time"
+NARROWEST_BARS = 12  # columns
 BARS = "▁▂▃▄▅▆▇█"
 USUAL, LOW, CHANCE = 0.75, 0.7, 5  # quantile; share of the usual; standard deviations
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of cells under a header; `align` holds < or > for each column."""
-
-    rows: list[list[str]]
-    align: str
-
-    def to_lines(self) -> list[str]:
-        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
-        return [
-            "  ".join(f"{c:{a}{w}}" for c, a, w in zip(row, self.align, widths, strict=False))
-            for row in self.rows
-        ]
-
-    def to_markdown(self) -> list[str]:
-        ruler = ["---" if a == "<" else "--:" for a in self.align[: len(self.rows[0])]]
-        rows = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
-        return [f"| {' | '.join(row)} |" for row in [rows[0], ruler, *rows[1:]]]
-
-
-Block = list[str] | Table
-
-
-def fit_columns(columns: Sequence[list[str]], width: int = WIDTH) -> Table:
-    """A table whose first column gets what room the others leave."""
-    room = width - sum(max(map(len, column)) + 2 for column in columns[1:])
-    names = [name[:room] for name in columns[0]]
-    rows = zip(names, *columns[1:], strict=True)
-    return Table([list(row) for row in rows], "<" + ">" * len(columns))
-
-
-def format_cells(values: Iterable[float | None], unit: float = 1.0) -> list[str]:
-    """Numbers of one column, in that unit; a dash for what is not known."""
-    return ["-" if value is None else three_digits(value / unit) for value in values]
-
-
-def render(blocks: Sequence[Block], markdown: bool = False, indent: int = 0) -> str:
-    """Blocks under each other; in Markdown tables become tables, and the rest is fenced."""
-    parts = []
-    for block in blocks:
-        if isinstance(block, Table):
-            lines = block.to_markdown() if markdown else block.to_lines()
-        else:
-            lines = block
-        if not lines:
-            continue
-        text = "\n".join(line.rstrip() for line in "\n".join(lines).split("\n"))
-        if markdown and not isinstance(block, Table):
-            text = f"```text\n{text}\n```"
-        parts.append(text if markdown else textwrap.indent(text, " " * indent))
-    return "\n\n".join(parts)
 
 
 # ---- Histograms ------------------------------------------------------------------------
@@ -107,13 +54,31 @@ def _space_by_factors(low: float, high: float) -> list[float]:
 
 
 def _tell_apart(values: Sequence[float]) -> list[str]:
-    """Numbers at as few significant digits, but three, as leave no two of them alike."""
-    marks = [three_digits(value) for value in values]
-    decimals = 0
+    """Numbers with as few digits, but three, as leave no two of them alike: "0.5", "20".
+
+    Where they are near to each other they have the same number of decimals.
+    """
+    digits, marks = 3, [""] * len(values)
     while len(set(marks)) < len(marks):
-        marks = [f"{value:.{decimals}f}" for value in values]
-        decimals += 1
-    return marks
+        marks = [_round_off(value, digits) for value in values]
+        digits += 1
+    known = [abs(value) for value in values if value and math.isfinite(value)]
+    is_wide = max(known) >= 10 * min(known)
+    return marks if is_wide else _align_decimals(marks)
+
+
+def _align_decimals(marks: Sequence[str]) -> list[str]:
+    """The same numbers, all with as many decimals as one of them has."""
+    most = max(len(mark.partition(".")[2]) for mark in marks)
+    return [mark if mark in ("0", "inf") else f"{float(mark):.{most}f}" for mark in marks]
+
+
+def _round_off(value: float, digits: int) -> str:
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    text = f"{round(value, decimals):.{max(decimals, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _label_rows(edges_s: Sequence[float]) -> list[str]:
@@ -122,11 +87,6 @@ def _label_rows(edges_s: Sequence[float]) -> list[str]:
     labels = [f"{low} to {high} {unit}" for low, high in pairwise(marks)]
     if math.isinf(edges_s[-1]):
         labels[-1] = f"over {marks[-2]} {unit}"
-    elif edges_s[-1] > 1000 * edges_s[0]:  # no one unit suits them all
-        labels = []
-        for low, high in pairwise(edges_s):
-            unit_s, unit = unit_of([low])
-            labels.append(f"{three_digits(low / unit_s)} to {three_digits(high / unit_s)} {unit}")
     return labels
 
 
@@ -155,20 +115,30 @@ def draw_buckets(buckets: Mapping[float, int]) -> list[str]:
 def _draw_bars(
     labels: list[str], columns: Mapping[str, list[int]], is_titled: bool = False
 ) -> list[str]:
-    indent = max(map(len, [*labels, "response time"])) + 2
+    indent = max(map(len, [*labels, TITLE])) + 2
     width = WIDTH - INDENT - indent
-    room = max(width // len(columns), 12)
+    room = max(width // len(columns), NARROWEST_BARS)
     shown = dict(list(columns.items())[: width // room])
-    titles = "".join(f"{name[: room - 2]:<{room}}" for name in shown)
-    lines = [f"{'response time':<{indent}}{titles}"] if is_titled else []
+    lines = _write_titles(list(shown), indent, room) if is_titled else []
     for row, label in enumerate(labels):
         cells = "".join(_draw_bar(counts[row], max(counts), room) for counts in shown.values())
         lines.append(f"{label:<{indent}}{cells}".rstrip())
     return lines
 
 
+def _write_titles(names: list[str], indent: int, room: int) -> list[str]:
+    """The names over their bars, each in as many lines as it takes."""
+    titles = [wrap_cell(name, room - 2) for name in names]
+    lines = []
+    for n in range(max(map(len, titles))):
+        cells = "".join(f"{title[n] if n < len(title) else '':<{room}}" for title in titles)
+        lines.append(f"{'' if n else TITLE:<{indent}}{cells}".rstrip())
+    return lines
+
+
 def _draw_bar(count: int, most: int, room: int) -> str:
-    bar = "■" * round(count / most * (room - len(str(most)) - 3))
+    length = round(count / most * (room - len(str(most)) - 3))
+    bar = "■" * length
     space = " " if bar else ""
     number = f"{space}{count}" if count else ""
     return f"|{bar}{number}".ljust(room)

@@ -9,31 +9,27 @@ from lab.facts.foreign import Foreign
 from lab.facts.histogram import PERCENTILES, SAMPLES_BEYOND
 from lab.facts.records import Asked, Environment, Objectives, Point, Run, Target
 from lab.facts.text import WIDTH, count_of, duration, percent, size, three_digits, unit_of, wrapped
-from lab.reports.chart import (
-    Block,
-    Table,
-    draw_buckets,
-    draw_histograms,
-    draw_sparkline,
-    fit_columns,
-    format_cells,
-    render,
-)
+from lab.reports.chart import draw_buckets, draw_histograms, draw_sparkline
+from lab.reports.safe import make_safe
+from lab.reports.table import Block, Table, escape, format_cells, make_table, render
 
 MOST_RANKS = 20  # of percentiles that a source says: of more, the usual ones are shown
+TOO_FEW = f"- means fewer than {SAMPLES_BEYOND} samples beyond it"
+LEAST_LAG_S = 1e-6  # below, a lag is that of the clock
 
 
 def report(
     run: Run | Foreign, markdown: bool = False, percentiles: Sequence[float] = PERCENTILES
 ) -> str:
     """One run as text: what was asked, what came back, and whether to believe it."""
+    run = make_safe(run)
     if isinstance(run, Run):
         asked, facts = describe_load(run.load), _summarize(run)
     else:
         asked, facts = _describe_foreign_load(run), _summarize_foreign(run)
     summary = [wrapped(f"  {label}", text, 17) for label, text in facts.items()]
     blocks: list[Block] = [
-        [run.name[:WIDTH], *textwrap.wrap(asked, WIDTH)],
+        [*textwrap.wrap(run.name, WIDTH), *textwrap.wrap(asked, WIDTH)],
         ["Summary", *summary] if summary else [],
         draw_sparkline(run.series),
         _list_histogram(run),
@@ -114,18 +110,18 @@ def _summarize(run: Run) -> dict[str, str]:
     facts = {
         "requests": requests,
         "elapsed": duration(run.elapsed_s),
-        "throughput": f"{three_digits(run.throughput)} requests/s (those that are ok)",
+        "throughput": f"{three_digits(run.throughput)} requests/s that succeeded",
         "response time": f"{duration(latency_s['mean'])} mean, "
         f"{duration(latency_s['stdev'])} stdev",
         **_summarize_open_loop(run),
         "connections": _describe_connections(run),
-        "client": f"{three_digits(client.cpu_us_per_request)} CPU µs a request, "
+        "client": f"{three_digits(client.cpu_us_per_request)} CPU µs per request, "
         f"{percent(client.busy)} of a core",
     }
     if server:
         facts["server"] = (
-            f"{three_digits(server.cpu_us_per_request)} CPU µs a request, "
-            f"{size(server.rss_bytes)} at its peak, "
+            f"{three_digits(server.cpu_us_per_request)} CPU µs per request, "
+            f"{size(server.rss_bytes)} of memory at most, "
             f"{count_of(server.processes, 'process')}, {count_of(server.threads, 'thread')}"
         )
     return facts
@@ -138,10 +134,14 @@ def _summarize_open_loop(run: Run) -> dict[str, str]:
     facts = {}
     times = {"service time": run.histograms.service_s, "send lag": run.histograms.send_lag_s}
     for label, histogram in times.items():
-        p50_s, p99_s = histogram.percentile_s(50), histogram.percentile_s(99)
-        facts[label] = f"p50 {duration(p50_s)}, p99 {duration(p99_s)}"
+        p50, p99 = map(_describe_lag, (histogram.percentile_s(50), histogram.percentile_s(99)))
+        facts[label] = f"p50 {p50}, p99 {p99}"
     facts["planned"] = f"{run.client.planned} requests, {run.client.sent} of them sent"
     return facts
+
+
+def _describe_lag(lag_s: float | None) -> str:
+    return "under 1 µs" if lag_s is not None and lag_s < LEAST_LAG_S else duration(lag_s)
 
 
 def _describe_connections(run: Run) -> str:
@@ -161,7 +161,9 @@ def _summarize_foreign(run: Foreign) -> dict[str, str]:
     if run.elapsed_s is not None:
         facts["elapsed"] = duration(run.elapsed_s)
     if run.throughput is not None:
-        whose = "requests/s (those that are ok)" if run.ok is not None else "requests/s, as it says"
+        whose = "requests/s, as the tool says"
+        if run.ok is not None:
+            whose = "requests/s that succeeded"
         facts["throughput"] = f"{three_digits(run.throughput)} {whose}"
     if mean_s is not None:
         facts["response time"] = f"{duration(mean_s)} mean"
@@ -197,7 +199,7 @@ def _list_percentiles(run: Run | Foreign, percentiles: Sequence[float]) -> list[
     rows = [[f"  {key}", cell] for key, cell in zip(shown, cells, strict=True)]
     lines = [f"Latency distribution ({unit})", *Table(rows, "<>").to_lines()]
     if None in shown.values():
-        lines.append(f"  - fewer than {SAMPLES_BEYOND} samples beyond it")
+        lines.append(f"  {TOO_FEW}")
     return lines
 
 
@@ -210,7 +212,7 @@ def _list_known(run: Run | Foreign) -> list[str]:
 
 
 def _list_counts(counts: Mapping[str, int]) -> list[str]:
-    rows = [[f"  {key[:60]}", str(count)] for key, count in sorted(counts.items())]
+    rows = [[f"  {key}", str(count)] for key, count in sorted(counts.items())]
     return Table(rows, "<>").to_lines() if rows else ["  none"]
 
 
@@ -221,7 +223,7 @@ def tabulate_targets(targets: Sequence[Target]) -> Table:
     rows = [["target", "ok", "failed", f"p50 {unit}", f"p99 {unit}"]]
     for target, pair in zip(targets, times, strict=True):
         counts = [str(target.ok), str(target.failed)]
-        rows.append([target.name[:40], *counts, *format_cells(pair, unit_s)])
+        rows.append([target.name, *counts, *format_cells(pair, unit_s)])
     return Table(rows, "<>>>>")
 
 
@@ -233,7 +235,7 @@ def tabulate_curve(points: Sequence[Point]) -> Table:
         rates = format_cells([point.rate, point.throughput])
         times = format_cells([point.p50_s, point.p99_s], unit_s)
         rows.append([*rates, *times, str(point.failed)])
-    return Table(rows, ">>>>>")
+    return Table(rows, ">>>>>", ())
 
 
 def describe_point(point: Point) -> str:
@@ -268,14 +270,15 @@ def compare(
     the first; ValueError where no run has that name. A run each has no interval: for that,
     let loadgen.py run the URLs in rounds.
     """
+    runs = [make_safe(run) for run in runs]
     names = [run.name for run in runs]
     base = names.index(baseline) if baseline else 0
-    is_alike = len({name[:14] for name in names}) < len(names)
+    is_alike = len(set(names)) < len(names)
     labels = [f"{n} {name}" if is_alike else name for n, name in enumerate(names, 1)]
     named = dict(zip(labels, runs, strict=True))
-    title = f"{len(runs)} runs, each against {labels[base]}"[: WIDTH - 4]
+    title = f"{len(runs)} runs, each against {labels[base]}"
     histograms = {label: run.histogram for label, run in named.items() if run.histogram}
-    whose = [f"{label[: WIDTH - 1]}:" for label in histograms] if len(histograms) == 1 else []
+    whose = [f"{label}:" for label in histograms] if len(histograms) == 1 else []
     blocks: list[Block] = [
         _list_circumstances(runs),
         _tabulate_rates(named, runs[base]),
@@ -283,8 +286,8 @@ def compare(
         whose + draw_histograms(histograms),
         [wrapped("-", note, 2) for note in _list_notes(named)],
     ]
-    head = f"### {title}\n\n" if markdown else f"{title}\n\n"
-    return head + render(blocks, markdown)
+    head = f"### {escape(title)}" if markdown else "\n".join(textwrap.wrap(title, WIDTH))
+    return f"{head}\n\n{render(blocks, markdown)}"
 
 
 def _list_circumstances(runs: Sequence[Run | Foreign]) -> list[str]:
@@ -293,15 +296,15 @@ def _list_circumstances(runs: Sequence[Run | Foreign]) -> list[str]:
     for run in runs:
         for key, value in _describe_circumstances(run).items():
             facts.setdefault(key, []).append(value)
-    lines: dict[str, list[str]] = {"alike in": [], "differ in": [], "unsaid of some": []}
+    lines: dict[str, list[str]] = {"the same": [], "different": [], "not always said": []}
     for key, values in facts.items():
         known = [value for value in dict.fromkeys(values) if value]
         if len(known) > 1:
-            lines["differ in"].append(f"{key} {' | '.join(known)}")
+            lines["different"].append(f"{key} {' | '.join(known)}")
         elif known:
-            line = "unsaid of some" if "" in values else "alike in"
+            line = "not always said" if "" in values else "the same"
             lines[line].append(f"{key} {known[0]}")
-    return [wrapped(label, "; ".join(found), 16) for label, found in lines.items() if found]
+    return [wrapped(label, "; ".join(found), 17) for label, found in lines.items() if found]
 
 
 def _describe_circumstances(run: Run | Foreign) -> dict[str, str]:
@@ -325,7 +328,7 @@ def _describe_circumstances(run: Run | Foreign) -> dict[str, str]:
 
 
 def _list_notes(named: Mapping[str, Run | Foreign]) -> list[str]:
-    notes = ["the ratios are of one run each, so they have no interval"]
+    notes = ["a ratio of two single runs has no interval: give loadgen.py both URLs for one"]
     for label, run in named.items():
         if isinstance(run, Run):
             notes += [f"{label}: {reason}" for reason in run.validity.reasons]
@@ -350,7 +353,7 @@ def _tabulate_rates(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> 
         cpu_us = format_cells(server.cpu_us_per_request for server in servers)
         columns.append(["CPU µs/req", *cpu_us])
         columns.append(["RSS MB", *format_cells((s.rss_bytes for s in servers), 1e6)])
-    return fit_columns(columns)
+    return make_table(columns)
 
 
 def _tabulate_percentiles(
@@ -365,4 +368,4 @@ def _tabulate_percentiles(
         values_s = [read_figure_s(run, key) for run in runs]
         if any(values_s) or percentiles is not PERCENTILES:  # what was asked for is shown
             columns.append([key, *format_cells(values_s, unit_s)])
-    return fit_columns(columns)
+    return make_table(columns)

@@ -1,221 +1,199 @@
-"""A comparison in rounds, or an experiment with its verdict, as text."""
+"""A comparison in rounds, or an experiment with its verdict, as text: the answer first."""
 
 from __future__ import annotations
 
-import statistics
+import re
 import textwrap
-from collections.abc import Mapping
 
-from lab.facts.interval import Interval
-from lab.facts.records import Arm, Evidence, MeasuredRatio, Metric, Result, Run
-from lab.facts.text import WIDTH, count_of, three_digits, unit_of, wrapped
-from lab.reports.chart import INDENT, Block, Table, draw_histograms, format_cells, render
-from lab.reports.report import describe_environment, describe_load, list_versions, tabulate_curve
+from lab.facts.ratio import NOT_ENOUGH, compared, times
+from lab.facts.results import THEN, MeasuredRatio, Metric, Result
+from lab.facts.text import WIDTH, duration, percent, wrapped
+from lab.reports.arms import BODY, describe_table, tabulate_answers, tabulate_arms
+from lab.reports.chart import draw_histograms
+from lab.reports.finding import METRICS, Finding, claimed_of, interval_of, sentence_of, times_of
+from lab.reports.made import LABEL, LEAST_MARGIN, list_circumstances
+from lab.reports.report import tabulate_curve
+from lab.reports.safe import make_safe
+from lab.reports.table import INDENT, Block, escape, keep_together, render
 
-BODY = WIDTH - INDENT
-NOT_ENOUGH = "not enough data"
 FEWEST_ROUNDS = 6  # below, there is no 95 % interval of a median
-LONGEST_ANSWER = 300  # characters
-SHORTEST_NAME = 16  # to which the names of arms are cut for the columns beside them
-METRICS = {
-    Metric.THROUGHPUT: "",
-    Metric.P50: " p50",
-    Metric.P99: " p99",
-    Metric.SERVER_CPU: " CPU µs a request",
-    Metric.CLIENT_CPU: " client CPU µs",
-    Metric.ELAPSED: " time",
-}
+WIDEST_LABEL = 16  # columns; a longer one has a line of its own
+MOST_FOUND = 2  # sentences in the head of what was found without a ratio
+NOTHING = "nothing could be compared"
+WORSE = 1.05  # times as long a p99, to be worth a line
 
 
 def report_result(result: Result, markdown: bool = False) -> str:
-    """A comparison or an experiment with its verdict."""
-    number = result.name.split("_")[0] if result.claim else ""
-    blocks: list[Block] = [_list_head(result), _list_answers(result)]
+    """A comparison or an experiment: the answer, expected beside measured, how it was made."""
+    result = make_safe(result)
+    finding = Finding(result)
+    number = finding.number if result.claim else ""
+    expected = [wrapped("expected", result.expect, LABEL, BODY)] if result.expect else []
+    blocks: list[Block] = [_list_answer(finding), expected]
+    if result.evidence:
+        blocks.append(tabulate_answers(result.evidence))
     if result.arms:
-        blocks += [tabulate_arms(result.arms), _list_shared(result), _list_histograms(result)]
+        table = tabulate_arms(result, markdown)
+        notes = textwrap.wrap(describe_table(table, result), BODY)
+        blocks += [table, notes, _list_histograms(finding)]
+    if result.claim:
+        blocks += [_list_under("also", _list_besides(finding))]
+        blocks += [_list_under("control arms", _list_controls(finding))]
     for name, arm in result.arms.items():
         if arm.curve:
             blocks += [textwrap.wrap(f"{name}, in an open loop", BODY), tabulate_curve(arm.curve)]
-    blocks.append([wrapped("-", sentence, 2, BODY) for sentence in result.findings])
-    blocks.append(_list_verdict(result))
-    title = wrapped(number, result.title, 4)
+    blocks.append(list_circumstances(result))
+    return f"{make_title(number, result.title, markdown)}\n{render(blocks, markdown, INDENT)}"
+
+
+def make_title(number: str, title: str, markdown: bool) -> str:
+    """The first line: a heading in Markdown, else beside the number."""
     if markdown:
-        title = f"### {number} {result.title}" if number else f"### {result.title}"
-    return f"{title}\n{render(blocks, markdown, INDENT)}"
+        return f"### {number} {escape(title)}\n" if number else f"### {escape(title)}\n"
+    return wrapped(number, title, INDENT) if number else "\n".join(textwrap.wrap(title, WIDTH))
 
 
-def name_ratio(ratio: MeasuredRatio) -> str:
-    """What is divided by what: "threads / gevent p99"."""
-    return f"{ratio.over} / {ratio.under}{METRICS[ratio.metric]}"
+# ---- The answer ------------------------------------------------------------------------
+def _list_answer(finding: Finding) -> list[str]:
+    """Word, ratio beside the claimed one, and why: what there is to know in a few lines."""
+    result = finding.result
+    rows = _answer_claim(finding) if result.claim else _answer_comparison(result)
+    labels = [len(label) for label, _ in rows if len(label) < WIDEST_LABEL]
+    indent = max(labels, default=0) + 3
+    return [wrapped(label, keep_together(text), indent, BODY) for label, text in rows]
 
 
-def describe_interval(interval: Interval) -> str:
-    """A ratio with its interval: "× 9.1 (9.0 to 9.3 at 95.0 %, 9 rounds)"."""
-    low, high = three_digits(interval.low), three_digits(interval.high)
-    over = f"{interval.rounds} rounds"
-    if interval.launches:
-        over = f"{interval.launches} unlike launches"
-    covers = f"{100 * interval.confidence:.1f} %"
-    return f"× {three_digits(interval.estimate)} ({low} to {high} at {covers}, {over})"
-
-
-def _word(interval: Interval) -> str:
-    """What a ratio of throughputs says of the first against the second."""
-    if interval.low >= 0.95 and interval.high <= 1.05:
-        return "no difference"
-    if interval.low > 1:
-        return "faster"
-    return "slower" if interval.high < 1 else NOT_ENOUGH
-
-
-# ---- The parts of a result -------------------------------------------------------------
-def _list_head(result: Result) -> list[str]:
-    facts = {
-        "expect": result.expect,
-        "with": describe_environment(result.environment),
-        "then": _list_old_versions(result),
-        "load": _describe_load(result),
-        "queue": _describe_queues(result.arms),
-        "mode": "",
-    }
+def _answer_claim(finding: Finding) -> list[tuple[str, str]]:
+    result = finding.result
+    word = result.verdict
+    if result.another_reason:
+        word += ", for another reason"
+    found = [describe_claim(ratio) for ratio in finding.claims] or describe_behaviour(result)
+    rows = [(word, found[0] if found else NOTHING), *(("", text) for text in found[1:])]
+    rows += [("but", text) for ratio in finding.claims if (text := describe_p99(result, ratio))]
+    if result.by_cpu:
+        costs = [ratio for ratio in result.ratios if ratio.word and not ratio.claim]
+        said = " · ".join(sentence_of(ratio) for ratio in costs)
+        rows.append(("by CPU time", f"{result.by_cpu}: {said}" if said else result.by_cpu))
+    reasons = result.reasons or [result.why or (result.cause[0] if result.cause else "")]
+    rows += [("why" if n == 0 else "", reason) for n, reason in enumerate(reasons) if reason]
     if result.mode == "quick":
-        facts["mode"] = "--quick: a smoke verdict, with rounds too short to quote"
-    lines = [wrapped(label, text, 9, BODY) for label, text in facts.items() if text]
-    return [*textwrap.wrap(result.source, BODY), *lines, *_list_commands(result)]
+        rows.append(("quick", "the rounds are too short to quote: leave out --quick for that"))
+    if result.then:
+        rows.append(("then", _describe_then(finding)))
+    return rows
 
 
-def _list_asked(result: Result) -> list[Arm | Evidence]:
-    return [*result.evidence, *result.arms.values()]
-
-
-def _list_old_versions(result: Result) -> str:
-    old = [list_versions(asked.versions) for asked in _list_asked(result) if asked.versions]
-    return "; ".join(dict.fromkeys(old))
-
-
-def _describe_load(result: Result) -> str:
-    if not result.load:
-        return ""
-    rounds = count_of(result.load.rounds or 1, "round")
-    text = f"{describe_load(result.load)}, {rounds}, seed {result.load.seed}"
-    launches = result.load.launches or 1
-    return text if launches == 1 else f"{text}, each server launched {launches} times"
-
-
-def _describe_queues(arms: Mapping[str, Arm]) -> str:
-    """How many new connections may wait, where that is not the same for all arms."""
-    names: dict[int, list[str]] = {}
-    for name, arm in arms.items():
-        if arm.backlog:
-            names.setdefault(arm.backlog, []).append(name)
-    if len(names) < 2:
-        return ""
-    queues = [f"{backlog} {', '.join(found)}" for backlog, found in names.items()]
-    return "of new connections: " + "; ".join(queues)
-
-
-def _list_commands(result: Result) -> list[str]:
-    """Every command once, with one port for all: they differ in nothing else."""
-    commands: dict[str, None] = {}
-    for asked in _list_asked(result):
-        command = asked.command.replace(str(asked.port or "{}"), "8000")
-        commands[" ".join(command.split())] = None
-    lines = []
-    for command in filter(None, commands):
-        pieces = textwrap.wrap(command, BODY - 6, break_long_words=False, break_on_hyphens=False)
-        lines.append("$ " + " \\\n    ".join(pieces))
-    return lines
-
-
-def _list_answers(result: Result) -> list[str]:
-    """What each request was answered."""
-    if not result.evidence:
-        return []
-    room = max(len(asked.arm) for asked in result.evidence) + 2
-    lines = [f"{'asked':<{room}}status  answer"]
-    for asked in result.evidence:
-        lead = f"{asked.arm:<{room}}{asked.status:>6}"
-        lines.append(wrapped(lead, asked.answer[:LONGEST_ANSWER], room + 8, BODY))
-    return lines
-
-
-def _list_shared(result: Result) -> list[str]:
-    shared = [name for name, arm in result.arms.items() if arm.workers > 1]
-    if not shared:
-        return []
-    text = f"{', '.join(shared)}: several workers, on the same cores as the client"
-    return textwrap.wrap(text, BODY)
-
-
-def _list_histograms(result: Result) -> list[str]:
-    """The response times of the two arms that the first ratio is about."""
-    shown = list(result.arms)[:4]
-    if result.ratios:
-        shown = [result.ratios[0].under, result.ratios[0].over]
-    return draw_histograms({name: result.arms[name].run.histogram for name in shown})
-
-
-def tabulate_arms(arms: Mapping[str, Arm]) -> Table:
-    """A row of figures for each arm; one unit a column, requests/s the median of the rounds."""
-    runs = [arm.run for arm in arms.values()]
-    times = [(run.latency_s["p50"], run.latency_s["p99"]) for run in runs]
-    unit_s, unit = unit_of(time_s for pair in times for time_s in pair)
-    rates = [statistics.median(round.throughput for round in arm.rounds) for arm in arms.values()]
-    columns = [
-        ["arm", *arms],
-        ["requests/s", *format_cells(rates)],
-        [f"p50 {unit}", *format_cells((p50_s for p50_s, _ in times), unit_s)],
-        [f"p99 {unit}", *format_cells((p99_s for _, p99_s in times), unit_s)],
-        ["failed", *(str(run.failed) for run in runs)],
-    ]
-    costs = _tabulate_costs(runs)
-    own = [
-        [title, *(arm.columns.get(title, "-") for arm in arms.values())]
-        for title in dict.fromkeys(title for arm in arms.values() for title in arm.columns)
-    ]
-    while True:  # what the script adds goes last, and costs go first
-        shown = [*columns, *costs, *own]
-        room = BODY - sum(max(map(len, column)) + 2 for column in shown[1:])
-        if room >= min(SHORTEST_NAME, max(map(len, shown[0]))) or len(shown) < 4:
-            break
-        (costs or own or columns).pop()
-    shown[0] = [name[:room] for name in shown[0]]
-    return Table([list(row) for row in zip(*shown, strict=True)], "<" + ">" * len(shown))
-
-
-def _tabulate_costs(runs: list[Run]) -> list[list[str]]:
-    servers = [run.server for run in runs if run.server]
-    if len(servers) < len(runs):
-        return []
-    cpu_us = format_cells(server.cpu_us_per_request for server in servers)
-    memory = format_cells((server.rss_bytes for server in servers), 1e6)
-    return [["CPU µs/req", *cpu_us], ["RSS MB", *memory]]
-
-
-def _list_verdict(result: Result) -> list[str]:
-    """Each ratio, the rule, the verdict or why there is none, and the cause."""
-    rows = {name_ratio(ratio): _describe_ratio(ratio, result) for ratio in result.ratios}
-    rows |= {"rule": result.rule} if result.rule else {}
-    indent = min(max(map(len, rows), default=0) + 2, BODY // 2)
-    lines = [wrapped(label, text, indent, BODY) for label, text in rows.items()]
+def _answer_comparison(result: Result) -> list[tuple[str, str]]:
+    rows = []
+    for ratio in result.ratios:
+        word = compared(ratio.interval)
+        if result.reasons and word != NOT_ENOUGH:
+            word += ", but in doubt"
+        rows.append((word, describe_claim(ratio)))
+        rows.append(("but", describe_p99(result, ratio)))
     rounds = max((len(arm.rounds) for arm in result.arms.values()), default=0)
-    is_weighed = result.claim or result.cause or rounds >= FEWEST_ROUNDS
-    if len(result.arms) > 1 and not is_weighed:
-        lines.append(f"{NOT_ENOUGH}: use --rounds {FEWEST_ROUNDS} or more")
-    if result.verdict:
-        smoke = " (smoke)" if result.mode == "quick" else ""
-        lines.append(f"{result.verdict}{smoke}")
-    lines += [wrapped("  -", reason, 4, BODY) for reason in result.reasons]
-    lines += [wrapped("then", result.then, 8, BODY)] if result.then else []
-    label = "cause" if result.claim else "ratio"
-    return lines + [wrapped(label, cause, 8, BODY) for cause in result.cause]
+    if not result.ratios and len(result.arms) > 1 and rounds < FEWEST_ROUNDS:
+        rows.append((NOT_ENOUGH, f"use --rounds {FEWEST_ROUNDS} or more"))
+    rows += [("why" if n == 0 else "", reason) for n, reason in enumerate(result.reasons)]
+    return [(label, text) for label, text in rows if text]
 
 
-def _describe_ratio(ratio: MeasuredRatio, result: Result) -> str:
-    text = describe_interval(ratio.interval)
-    if result.claim:
-        return text
-    word = _word(ratio.interval)
-    if result.reasons and word != NOT_ENOUGH:
-        word += ", but in doubt"
-    return f"{text}, {word}"
+def describe_claim(ratio: MeasuredRatio) -> str:
+    """What was measured of a claim, with what was claimed beside it."""
+    interval = interval_of(ratio)
+    if ratio.margin >= LEAST_MARGIN:
+        interval += f", ± {percent(ratio.margin)} for noise"
+    claimed = claimed_of(ratio)
+    if not claimed:
+        return f"{sentence_of(ratio)} ({interval})"
+    over, under = ratio.over.removesuffix(THEN), ratio.under.removesuffix(THEN)
+    pair = f"{over} against {under}"
+    if ratio.metric != Metric.THROUGHPUT:
+        pair += f", {METRICS[ratio.metric]}"
+    return f"{pair}: claimed {claimed}, measured {times_of(ratio)} ({interval})"
+
+
+def describe_p99(result: Result, ratio: MeasuredRatio) -> str:
+    """That the arm with more requests/s has the longer p99, where it has."""
+    if ratio.metric != Metric.THROUGHPUT or not {ratio.over, ratio.under} <= set(result.arms):
+        return ""
+    winner, loser = ratio.over, ratio.under
+    if ratio.estimate < 1:
+        winner, loser = loser, winner
+    longer_s, shorter_s = (result.arms[name].run.latency_s["p99"] for name in (winner, loser))
+    if longer_s is None or shorter_s is None or longer_s <= WORSE * shorter_s:
+        return ""
+    factor = times(longer_s / shorter_s)
+    spans = f"{duration(longer_s)} against {duration(shorter_s)}"
+    return f"the p99 of {winner} is {factor} as long as that of {loser}: {spans}"
+
+
+def describe_behaviour(result: Result) -> list[str]:
+    """What was seen of a claim that is not about a ratio."""
+    if result.evidence:
+        names: dict[int, list[str]] = {}
+        for asked in result.evidence:
+            if not asked.arm.endswith(THEN):
+                names.setdefault(asked.status, []).append(asked.arm)
+        return ["; ".join(f"{status} from {' · '.join(who)}" for status, who in names.items())]
+    if result.findings:
+        return result.findings[:MOST_FOUND]
+    columns = dict.fromkeys(title for arm in result.arms.values() for title in arm.columns)
+    for title in columns:
+        seen = [(name, arm.columns.get(title, "-")) for name, arm in result.arms.items()]
+        return [f"{title}: " + " · ".join(f"{name} {value}" for name, value in seen)]
+    return []
+
+
+def describe_then_word(result: Result) -> str:
+    """The verdict on the versions that the claim was made about."""
+    said = re.match(r"[A-Z][A-Z ]*[A-Z]", result.then)
+    return said[0] if said else result.then
+
+
+def _describe_then(finding: Finding) -> str:
+    """The verdict on old versions, with their ratio where the claim is about one."""
+    word = describe_then_word(finding.result)
+    ratios = [found for ratio in finding.claims if (found := finding.then_of(ratio))]
+    measured = " · ".join(f"{times_of(ratio)} ({interval_of(ratio)})" for ratio in ratios)
+    where = "with the versions the claim was made about"
+    return f"{word} {where}: {measured}" if measured else f"{word} {where}"
+
+
+# ---- What else was seen ----------------------------------------------------------------
+def _list_histograms(finding: Finding) -> list[str]:
+    """The response times of the claim's two arms."""
+    arms = finding.result.arms
+    shown = list(arms)[:2]
+    ratio = finding.headline or next(iter(finding.result.ratios), None)
+    if ratio:
+        shown = [ratio.under, ratio.over]
+    return draw_histograms({name: arms[name].run.histogram for name in shown})
+
+
+def _list_under(title: str, sentences: list[str]) -> list[str]:
+    """Sentences as a list under a title."""
+    return (
+        [title, *(wrapped("-", keep_together(said), 2, BODY) for said in sentences)]
+        if sentences
+        else []
+    )
+
+
+def _list_besides(finding: Finding) -> list[str]:
+    """The other reasons, and what was found beside the ratios."""
+    result = finding.result
+    told = [] if result.reasons else [result.why or next(iter(result.cause), "")]
+    if not finding.claims and not result.evidence:
+        told += result.findings[:MOST_FOUND]
+    return [said for said in [*result.cause, *result.findings] if said not in told]
+
+
+def _list_controls(finding: Finding) -> list[str]:
+    """What the control arms measured."""
+    lines = []
+    for ratio in finding.controls:
+        said, p99 = describe_claim(ratio), describe_p99(finding.result, ratio)
+        lines.append(f"{said}, but {p99}" if p99 else said)
+    return lines

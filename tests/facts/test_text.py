@@ -109,6 +109,8 @@ def test_size(value_bytes, text):
     [
         ([2.0, 0.1], (1e-3, "ms")),
         ([2.0, 1.0], (1.0, "s")),
+        ([0.0004, 0.6], (1e-3, "ms")),
+        ([0.0004, 0.002], (1e-6, "µs")),
         ([0.0, None, 3e-6], (1e-6, "µs")),
         ([5e-9, math.inf], (1e-9, "ns")),
         ([1e-10], (1e-9, "ns")),
@@ -116,8 +118,13 @@ def test_size(value_bytes, text):
         ([], (1.0, "s")),
     ],
 )
-def test_a_column_has_the_unit_of_its_smallest(values_s, unit):
+def test_a_column_has_the_unit_of_its_middle(values_s, unit):
     assert unit_of(values_s) == unit
+
+
+@given(st.sampled_from([1.0, 1e-3, 1e-6]))
+def test_a_whole_unit_is_said_in_that_unit(value_s):
+    assert unit_of([value_s])[0] == value_s
 
 
 @pytest.mark.parametrize(
@@ -127,6 +134,7 @@ def test_a_column_has_the_unit_of_its_smallest(values_s, unit):
         (1, "round", "1 round"),
         (2, "process", "2 processes"),
         (1, "process", "1 process"),
+        (3, "launch", "3 launches"),
     ],
 )
 def test_counts_have_their_plural(count, thing, text):

@@ -11,6 +11,7 @@ import pytest
 from builders import find_too_wide, make_pair, make_results, make_run
 
 from lab.reports.claims import tabulate_claims
+from lab.reports.finding import Finding
 from lab.reports.report import compare, report
 from lab.reports.result import report_result
 
@@ -26,7 +27,7 @@ def write_texts() -> dict[str, str]:
         for name, result in results.items():
             texts[f"{name}{form}"] = report_result(result, markdown)
     texts["report_nothing"] = report(make_run([], failed=3, server=None))
-    texts["claims"] = tabulate_claims([results["behaviour"], results["reproduced"]])
+    texts["claims"] = tabulate_claims([Finding(result) for result in results.values()])
     return texts
 
 
