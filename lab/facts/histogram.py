@@ -20,6 +20,7 @@ SAMPLES_BEYOND = 10  # a percentile with fewer samples beyond it is not shown
 LONGEST_NS = 3600 * 10**9
 LARGEST_COUNT = 1 << 53  # up to which floats are exact
 _HALF_BITS = 10  # three digits: 2048 sub-buckets, of which the upper 1024 are new each time
+_MOST_BITS = 61  # of a value
 _LARGEST_PAYLOAD = 1 << 20  # bytes: all slots of ours take a fifth of it
 _HEADER = 8  # bytes before the compressed payload: a cookie, and its length
 
@@ -29,11 +30,17 @@ Figures = dict[str, float | None]  # of response times, in s, by the names of FI
 @cache
 def layout(slots: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lowest value and width, in ns, of each slot of an HdrHistogram with three digits."""
-    slot = np.arange(slots, dtype=np.int64)
-    bucket = np.maximum((slot >> _HALF_BITS) - 1, 0)
-    upper_half = (slot & (1 << _HALF_BITS) - 1) + (1 << _HALF_BITS)
-    sub = np.where(slot < 2 << _HALF_BITS, slot, upper_half)
-    return sub << bucket, np.int64(1) << bucket
+    return _measure_slots(np.arange(slots, dtype=np.int64), _HALF_BITS, 0)
+
+
+def _measure_slots(
+    slots: NDArray[np.int64], half_bits: int, unit_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lowest value and width of some slots of any HdrHistogram."""
+    bucket = np.maximum((slots >> half_bits) - 1, 0)
+    upper_half = (slots & (1 << half_bits) - 1) + (1 << half_bits)
+    sub = np.where(slots < 2 << half_bits, slots, upper_half)
+    return sub << bucket + unit_bits, np.int64(1) << bucket + unit_bits
 
 
 class Histogram:
@@ -149,18 +156,24 @@ class Histogram:
 
         Raises Unreadable when it is something else.
         """
-        _check_payload(text)
-        histogram = cls()
-        try:
-            histogram.hdr.decode_and_add(text)
-        except Exception as error:  # hdrhistogram raises struct, zlib, base64 and its own errors
-            raise Unreadable(f"not an HdrHistogram: {error}") from error
-        total = float(histogram.counts.sum(dtype=float))  # which does not overflow
-        if histogram.counts.min() < 0 or total != histogram.count or total > LARGEST_COUNT:
-            raise Unreadable("not an HdrHistogram: its counts do not add up")
+        histogram, found = cls(), _unpack(text)
+        histogram._add_any(found)
         if histogram.count and min_s is not None and max_s is not None:
             histogram._set_ends(min_s * 1e9, max_s * 1e9)
         return histogram
+
+    def _add_any(self, other: HdrHistogram) -> None:
+        """Add one of any layout, to our three digits."""
+        ours = self.hdr.counts_len, self.hdr.sub_bucket_count, self.hdr.unit_magnitude
+        if (other.counts_len, other.sub_bucket_count, other.unit_magnitude) == ours:
+            self.hdr.add(other)
+            return
+        counts = np.frombuffer(other.counts, dtype=np.int64)
+        slots = np.flatnonzero(counts)
+        half_bits, unit_bits = other.sub_bucket_half_count_magnitude, other.unit_magnitude
+        if half_bits + unit_bits + (int(slots.max(initial=0)) >> half_bits) > _MOST_BITS:
+            raise Unreadable("not an HdrHistogram: its values are too large")
+        self.record(_measure_slots(slots, half_bits, unit_bits)[0], counts[slots])
 
     def _set_ends(self, min_ns: float, max_ns: float) -> None:
         """Note the exact ends. Raises Unreadable for what is not in the outermost slots."""
@@ -171,6 +184,20 @@ class Histogram:
             if not lowest[slot] <= ends[-1] < lowest[slot] + width[slot]:
                 raise Unreadable(f"not an HdrHistogram that ends at {end_ns / 1e9:g} s")
         self.hdr.min_value, self.hdr.max_value = ends
+
+
+def _unpack(text: str) -> HdrHistogram:
+    """An HdrHistogram of any layout. Raises Unreadable for what is none."""
+    _check_payload(text)
+    try:
+        found = HdrHistogram.decode(text)
+    except Exception as error:  # hdrhistogram raises struct, zlib, base64 and its own errors
+        raise Unreadable(f"not an HdrHistogram: {error}") from error
+    counts = np.frombuffer(found.counts, dtype=np.int64)
+    total = float(counts.sum(dtype=float))  # which does not overflow
+    if counts.min() < 0 or total != found.total_count or total > LARGEST_COUNT:
+        raise Unreadable("not an HdrHistogram: its counts do not add up")
+    return found
 
 
 def _check_payload(text: str) -> None:
