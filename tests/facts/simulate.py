@@ -276,7 +276,7 @@ def power_rows(rng: np.random.Generator, trials: int) -> Iterable[Sequence[str]]
 def round_rows(rng: np.random.Generator, trials: int) -> Iterable[Sequence[str]]:
     for kind in ("normal", "1 in 10 five times as wide", "stalls of either side"):
         for noise in (0.01, 0.02, 0.03, 0.05):
-            logs = World(0.0, noise, rounds=kind).logs(rng, trials)[:, :, 0]
+            logs = World(0.0, noise, rounds=kind, each=1).logs(rng, trials)[:, :, 0]
             cells = []
             for question in OF_URLS:
                 found = stops(over_rounds(logs + math.log(question.ratio)), question.zones)
