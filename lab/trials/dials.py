@@ -38,28 +38,34 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Dials:
-    """What the script of an experiment sets: see experiment()."""
+    """What the script of an experiment sets.
 
-    arms: Setups
+    Beside the rounds, more is seen of each arm and kept in its record: what it answers at
+    `ask_after` (arm.said), how many lines of its output match `log_counts` (arm.log), what it
+    holds before any load (arm.idle), and open loops at `shares` of its own requests/s
+    (arm.curve). It is shown where `columns` or `findings` say so.
+    """
+
+    arms: Setups  # commands are literal, with {port} and {host}, and run in the script's folder
     claim: Claim | Answers
     connections: int
-    quick_connections: int
-    expect: object
-    duration_s: float
-    requests: int | None
-    rounds: int
-    quick_share: float
-    causes: Sequence[Cause | SayOfArms]
-    probes: Setups
-    then: Setups
-    subject: tuple[Topic, ...]
-    needs: Sequence[str] | Mapping[str, str]
-    services: Mapping[str, Service]
-    ask_after: str
-    log_counts: Mapping[str, str]
+    quick_connections: int  # with --quick; 0: as many
+    expect: object  # a JSON value or a text, which each arm must answer before any timing
+    duration_s: float  # of each arm in a round
+    requests: int | None  # in place of a duration
+    rounds: int  # in each launch of the servers
+    quick_share: float  # of durations and requests, with --quick
+    causes: Sequence[Cause | SayOfArms]  # what control arms show
+    probes: Setups  # are asked once, for Answers
+    then: Setups  # arms or probes again, with commands for the versions of the claim
+    subject: tuple[Topic, ...]  # what is studied, and so no reason for doubt
+    needs: Sequence[str] | Mapping[str, str]  # programs; {program: package} where these differ
+    services: Mapping[str, Service]  # what has to run beside the servers, such as a database
+    ask_after: str  # a path, at the end of a launch
+    log_counts: Mapping[str, str]  # {what: pattern}
     shares: Sequence[float]
-    columns: Mapping[str, Callable[[Arm], str]]
-    findings: Callable[[Arms], Sequence[str]]
+    columns: Mapping[str, Callable[[Arm], str]]  # {title: text of an arm}
+    findings: Callable[[Arms], Sequence[str]]  # sentences
 
     @property
     def everything(self) -> dict[str, Setup]:

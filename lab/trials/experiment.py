@@ -57,26 +57,8 @@ def experiment(
 ) -> None:
     """Run the experiment of the script that calls this, print its verdict, and exit.
 
-    `arms` maps a name to (command, path) or (command, path, more): see Setup. Commands are
-    literal, with {port} and {host}, and run in the folder of the script.
-
-    `claim` is a Ratio of two arms, or several, or an Outcome of all arms, or Answers of
-    `probes`, which are asked once each. `expect` is the JSON value, or a text in the body, that
-    each arm must answer before any timing; Each({name: value}) where arms differ. `then` names
-    arms or probes again, with commands for the versions the claim was made about. `causes` are
-    what control arms show: each a Cause, or a function of {name: arm} that returns a sentence.
-    In each launch of the servers are so many `rounds`, and in each of these every arm is loaded
-    for `duration_s`, or with so many `requests`. `subject` names what is studied and so no
-    reason for doubt. `quick_connections` and `quick_share` (of durations and requests) are for
-    --quick. `needs` names programs that pip does not install ({program: package} where these
-    differ), and `services` what has to run beside the servers, such as a database.
-
-    What is seen beside the rounds is kept in each arm of the record, and shown where `columns`
-    ({title: function of the arm}) or `findings` (a function of {name: arm}, which returns
-    sentences) say so. Each server is asked for the path `ask_after` at the end of a launch:
-    arm.said. The lines of its output are counted that match `log_counts`: arm.log. arm.idle is
-    what the server took before any load, in memory, threads and processes. With `shares`, each
-    arm is loaded at these shares of its own requests/s in an open loop: arm.curve.
+    `arms` maps a name to (command, path) or (command, path, more): see Setup. What the others
+    set is said at Dials.
     """
     main = sys.modules["__main__"]
     script = Script.read(Path(str(main.__file__)).resolve(), main.__doc__ or "")
