@@ -68,7 +68,8 @@ ARMS = {
     "locust": (NGINX, "/", {"generator": LOCUST, "duration_s": 3.0}),
 }
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-MISSING = [tool for tool in ("ab", "hey", "locust") if not shutil.which(tool, path=PATH)]
+OTHERS = ("ab", "hey", "locust")
+MISSING = [name for name in OTHERS if not shutil.which(name, path=PATH)]
 
 if __name__ == "__main__":
     from harness import Cause, Ratio, experiment

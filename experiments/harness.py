@@ -9,8 +9,7 @@ from pathlib import Path
 # First, so that nothing beside a script is taken for a module of the lab.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lab.facts.verdict import Cause, Outcome, Ratio
-from lab.trials.dials import Answers, Each
+from lab.trials.dials import Answers, Cause, Each, Outcome, Ratio
 from lab.trials.experiment import experiment
 from lab.trials.servers import Answer, Service
 

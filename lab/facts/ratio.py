@@ -40,7 +40,7 @@ def faster(interval: Interval, metric: Metric = Metric.THROUGHPUT) -> str:
     """What a ratio says of its first arm: "2.1× faster", "1.8× slower", "as fast (1.01×)"."""
     more, less = _WORDS[metric]
     if metric == Metric.THROUGHPUT and interval.low >= 1 / LEAST and interval.high <= LEAST:
-        return f"as fast ({interval.estimate:.2f}×)"
+        return f"as fast ({max(interval.estimate, 1 / interval.estimate):.2f}×)"
     return f"{times(interval.estimate)} {more if interval.estimate >= 1 else less}"
 
 

@@ -9,9 +9,11 @@ from typing import Any
 from lab.facts.ratio import Arms
 from lab.facts.records import Topic
 from lab.facts.results import Arm
-from lab.facts.verdict import Cause, Claim, Ratio, Word
+from lab.facts.verdict import Cause, Claim, Outcome, Ratio, Word
 from lab.trials.arms import AGAIN, Setup, Setups
 from lab.trials.servers import Answer, Service
+
+__all__ = ["Answers", "Cause", "Dials", "Each", "Outcome", "Ratio", "set_against_itself"]
 
 NO_DIFFERENCE = (0.95, 1.05)  # of an arm that is compared with itself
 
