@@ -1,0 +1,147 @@
+"""Servers under test: their cores, their listen queue, their guard, and what only Linux has."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab.load.load import Load
+from lab.trials import servers
+from lab.trials.servers import Server, backlog_of, cores_for, count_workers, run_servers, stay_on
+
+FOLDER = Path(__file__).parent / "programs"
+COMMAND = "python server.py {port}"
+GUARD = Path(servers.__file__).parent / "guard.py"
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
+
+
+@pytest.mark.parametrize(
+    ("command", "workers"),
+    [
+        ("uvicorn app:app", 1),
+        ("uvicorn --workers 2 app:app", 2),
+        ("gunicorn -w 5 --threads 8", 5),
+        ("gunicorn --workers=3", 3),
+    ],
+)
+def test_workers_of_a_command(command, workers):
+    assert count_workers(command) == workers
+
+
+def test_a_single_worker_leaves_the_client_a_core(monkeypatch):
+    monkeypatch.setattr(servers, "CORES", [0, 1, 2])
+    assert cores_for("uvicorn app:app") == ({0, 1}, {2})
+    assert cores_for("uvicorn --workers 2 app:app") == ({0, 1, 2}, {0, 1, 2})
+    monkeypatch.setattr(servers, "CORES", [0])
+    assert cores_for("uvicorn app:app") == ({0}, {0})
+
+
+def test_without_affinity_all_cores_are_for_all(monkeypatch):
+    monkeypatch.setattr(servers, "CORES", [])
+    assert cores_for("uvicorn app:app") == (set(), set())
+    stay_on({0})
+
+
+@linux
+@pytest.mark.parametrize("asked", [1, 5, 128])
+def test_the_listen_queue_in_force_is_the_kernels(asked):
+    with socket.create_server(("127.0.0.1", 0), backlog=asked) as server:
+        port = server.getsockname()[1]
+        assert backlog_of(port) == asked
+    assert backlog_of(port) is None
+
+
+def test_without_netlink_the_listen_queue_is_not_known(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.delattr(socket, "AF_NETLINK", raising=False)
+        assert backlog_of(listener.getsockname()[1]) is None
+
+
+def ask(server: Server, path: str) -> dict[str, str]:
+    return dict(server.ask(Load(url=server.url + path)).json())
+
+
+@pytest.mark.slow
+def test_servers_answer_and_are_gone_together():
+    commands = {"one": (COMMAND, "/"), "two": (COMMAND, "/fast")}
+    with run_servers(commands, FOLDER, {"HELLO": "world"}) as started:
+        assert ask(started["one"], "/environment")["HELLO"] == "world"
+        assert started["two"].output() == ["began"]
+        assert started["two"].note_processes() == 0
+        pids = [server.pid for server in started.values()]
+    assert not any(map(psutil.pid_exists, pids))
+
+
+@pytest.mark.slow
+def test_a_process_that_is_gone_is_counted_as_replaced():
+    again = "sh -c 'while true; do python server.py {port}; done'"
+    with run_servers({"one": (again, "/")}, FOLDER) as started:
+        server: Server = started["one"]
+        server.note_processes()
+        (child,) = [one.pid for one in server.processes() if one.pid != server.pid]
+        psutil.Process(child).kill()
+        time.sleep(0.3)
+        assert server.note_processes() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_guard_ends_its_server_when_let_go(stubborn, tmp_path):
+    """Also one that does not listen to SIGTERM, and with what it has started itself."""
+    trap = "trap '' TERM; " if stubborn else ""
+    shell = f"{trap}sleep 100 & sleep 100"
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", GUARD, "", "0.3", tmp_path / "own", "sh", "-c", shell],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    (tmp_path / "own").mkdir()
+    assert guard.stdout and guard.stdin
+    pid = int(guard.stdout.readline())
+    time.sleep(0.2)
+    family = [psutil.Process(pid), *psutil.Process(pid).children()]
+    guard.stdin.close()
+    guard.wait(5)
+    assert not any(one.is_running() and one.status() != "zombie" for one in family)
+    assert not (tmp_path / "own").exists()
+    guard.stdout.close()
+
+
+@pytest.mark.slow
+def test_the_status_of_a_server_is_its_guards():
+    done = subprocess.run(
+        [sys.executable, GUARD, "", "0.1", "", "sh", "-c", "echo said; exit 7"],
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert done.stdout.strip().isdigit()
+    assert done.stderr == "said\n"
+
+
+# What a script begins with that is to run as if Linux had nothing of its own.
+ELSEWHERE = FOLDER / "elsewhere.py"
+
+
+@pytest.mark.slow
+def test_an_experiment_runs_to_its_end_where_nothing_is_as_on_linux(folder):
+    done = subprocess.run(
+        [sys.executable, str(ELSEWHERE), str(folder.path / "99_slow.py"), "--quick"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+    )
+    assert done.returncode in (0, 3), done.stderr  # 3 where the machine is busy
+    assert "REPRODUCED" in done.stdout or "INCONCLUSIVE" in done.stdout

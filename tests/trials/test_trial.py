@@ -1,0 +1,149 @@
+"""Which rounds are done again, when a trial stops, and what the options and the script say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.load.load import Load
+from lab.trials.arms import Dose, Setup
+from lab.trials.options import make_parser, parse_options
+from lab.trials.script import Script
+from lab.trials.trial import DISTURBED, Plan, Trial, Turn, find_disturbed
+
+
+def turns(*disturbances: float) -> list[Turn]:
+    return [Turn(runs={}, disturbance=each) for each in disturbances]
+
+
+# ---- Rounds done again -----------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("these", "earlier", "worst"),
+    [
+        ((0.0, 0.4, 0.0), (), 0.4),
+        ((0.4, 0.45, 0.5), (), None),  # always so: it is a margin
+        ((0.01, 0.04, 0.0), (), None),  # too little to matter
+        ((0.3, 0.35, 0.3), (0.0,) * 6, 0.35),
+        ((0.06, 0.02, 0.02), (), None),
+    ],
+)
+def test_a_round_is_done_again_where_it_was_disturbed_far_more_than_its_fellows(
+    these, earlier, worst
+):
+    now = turns(*these)
+    found = find_disturbed(now, [*turns(*earlier), *now])
+    assert (found and found.disturbance) == worst
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_never_more_than_half_of_the_rounds_are_disturbed(shares):
+    now = turns(*shares)
+    usual = sorted(shares)[(len(shares) - 1) // 2]
+    found = find_disturbed(now, now)
+    assert found is None or found.disturbance > max(DISTURBED, usual)
+
+
+# ---- When it stops ---------------------------------------------------------------------
+class Bystander:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str, **_: float) -> None:
+        self.said.append(text)
+
+
+def a_trial(waits_for: str = "", more_s: float = 40.0, **fields) -> Trial:
+    plan = Plan(
+        setups={"one": Setup("python server.py {port}", "/")},
+        folder=None,
+        dose=Dose(load=Load(url="http://127.0.0.1/")),
+        rounds=3,
+        warmup_s=0.1,
+        budget_s=180.0,
+        is_quick=False,
+        seed=1,
+        packages=frozenset(),
+        expected={},
+    )
+    return Trial(
+        replace(plan, **fields),
+        check=lambda load, server: load,
+        look=lambda arms: waits_for,
+        more_s=lambda spent_s: more_s,
+    )
+
+
+@pytest.mark.parametrize(
+    ("launch", "spent_s", "waits_for", "is_last"),
+    [
+        (0, 10, "", False),  # nothing is decided before the third launch
+        (1, 20, "", False),
+        (2, 30, "", True),
+        (2, 30, "interval 0.98–1.09, needs to be below 1.05", False),
+        (9, 171, "interval 0.98–1.09, needs to be below 1.05", True),  # ten more do not fit
+        (1, 171, "", True),
+    ],
+)
+def test_it_stops_when_it_is_decided_or_the_budget_is_spent(launch, spent_s, waits_for, is_last):
+    trial, progress = a_trial(waits_for), Bystander()
+    assert trial._is_last(launch, spent_s, 10.0, progress) is is_last
+    assert progress.said == ([f"{waits_for}: about 40 s more"] if launch == 2 and waits_for else [])
+
+
+def test_it_says_when_the_budget_may_not_do():
+    trial, progress = a_trial("interval 0.9–1.2", more_s=500.0), Bystander()
+    assert trial._is_last(3, 100.0, 10.0, progress) is False
+    assert progress.said == ["interval 0.9–1.2: the budget ends in 80 s"]
+
+
+def test_a_quick_one_has_one_launch():
+    assert a_trial("undecided", is_quick=True, budget_s=0.0)._is_last(0, 5.0, 5.0, Bystander())
+
+
+# ---- Loads -----------------------------------------------------------------------------
+def test_an_arm_has_its_own_load_over_that_of_all():
+    dose = Dose(load=Load(url="http://127.0.0.1/", connections=9, duration_s=2.0), share=0.25)
+    setup = Setup("x", "/p", {"requests": 30, "beside": {"path": "/b"}, "keepalive": False})
+    load = dose.of(setup, "arm", "http://127.0.0.1:8000", 7)
+    assert (load.url, load.name, load.pid) == ("http://127.0.0.1:8000/p", "arm", 7)
+    assert (load.requests, load.duration_s, load.keepalive, load.connections) == (8, None, False, 9)
+    beside = setup.beside("http://127.0.0.1:8000")
+    assert beside and (beside.url, beside.duration_s) == ("http://127.0.0.1:8000/b", 3600.0)
+    assert Setup("x", "/").beside("http://127.0.0.1:8000") is None
+
+
+# ---- What the script and the command line say ------------------------------------------
+DOC = """03: it is so
+
+Claim      One thing, on
+           two lines.
+Source     https://example.com
+Expect     The ceiling is known. It is
+           the same for all.
+           arm            1 / 0.1 s = 10
+           arm, and more  20
+Run        python experiments/03_it.py
+Limits     None.
+"""
+
+
+def test_fields_and_expectations_of_a_docstring(tmp_path):
+    script = Script.read(tmp_path / "03_it.py", DOC)
+    assert script.title == "it is so"
+    assert script.text("Claim") == "One thing, on two lines."
+    sentences, lines = script.expected(["arm", "arm, and more"])
+    assert sentences == "The ceiling is known. It is the same for all."
+    assert lines == {"arm": "1 / 0.1 s = 10", "arm, and more": "20"}
+
+
+@pytest.mark.parametrize(
+    ("line", "mode", "budget_s"),
+    [("", "plain", 180), ("--full", "full", 600), ("--full --budget 20m", "full", 1200)],
+)
+def test_a_mode_has_its_budget(line, mode, budget_s, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["03_it.py", *line.split()])
+    options = parse_options(make_parser("03_it.py", "it is so"))
+    assert (options.mode, options.budget_s) == (mode, budget_s)
