@@ -1,12 +1,13 @@
 """How far verdicts can be trusted: experiments on servers of which the truth is known.
 
-    python tests/evidence.py -o results/evidence.json    35 minutes; let nothing else run
-    python tests/evidence.py --trials 2 --only 500       one kind, to look at
-    python tests/evidence.py --of results/evidence.json  only the table
+    python tests/evidence.py                            all trials, 3 to 4 hours
+    python tests/evidence.py --trials 2 --only 500      two of one kind, to look at
+    python tests/evidence.py --table                    run nothing: what is known so far
 
 Every trial is an experiment of two arms as a reader would run it, in a folder of its own, with
-a server whose faults are chosen; on Linux. Prints a table in Markdown, for the README; -o keeps
-every trial. Exit status 1 where a bar is missed, which stderr then says.
+a server whose faults are chosen; on Linux. It is added to the record as soon as it is done, and
+what is there already is not run again: so it can be stopped and taken up at any time. Prints a
+table in Markdown. Exit status 1 where a bar is missed, which stderr then says.
 """
 
 from __future__ import annotations
@@ -15,143 +16,58 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = [ROOT / "experiments" / "harness.py", ROOT / "loadgen.py", ROOT / "summarize.py"]
+from lab.facts.results import Result  # noqa: E402
+
+PROGRAMS = ROOT / "tests" / "trials" / "programs"
+RECORD = ROOT / "results" / "evidence.ndjson"
 SERVICE_MS = 2.0
-
-Trial = Mapping[str, Any]  # status, verdict, reasons, ratio, stderr and took_s of one
-
-SERVER = '''
-"""A server of one process that does as it is told; `--service-ms` is what an answer takes."""
-import argparse, asyncio, os, signal, socket, sys, time
-
-add = (parser := argparse.ArgumentParser()).add_argument
-add("port", type=int)
-add("--service-ms", type=float, default=0.0)
-add("--backlog", type=int, default=2048)
-add("--fail-every", type=int, default=0)
-add("--wrong-every", type=int, default=0)
-add("--restart-every", type=float, default=0.0)
-told = parser.parse_args()
-listener = socket.create_server(("127.0.0.1", told.port), backlog=told.backlog)
+COVERAGE, POWER, ERRORS = 0.93, {1.1: 0.9, 2.0: 0.95}, 0.05  # the bars
 
 
-class Answers(asyncio.Protocol):
-    count, due = 0, 0.0
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What else goes on meanwhile."""
 
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def data_received(self, data):
-        Answers.count += 1
-        # busy until this answer is due, so many ms after the last, so that overheads are in that
-        # time; or after now, where there was nothing to do
-        now, service_s = time.perf_counter(), told.service_ms / 1000
-        Answers.due = (Answers.due if now < Answers.due + service_s / 2 else now) + service_s
-        while time.perf_counter() < Answers.due:
-            pass
-        every = lambda n: n and not Answers.count % n
-        status = "500 Oh" if every(told.fail_every) else "200 OK"
-        body = "wrong" if every(told.wrong_every) else "hello"
-        self.transport.write(f"HTTP/1.1 {status}\\r\\nContent-Length: 5\\r\\n\\r\\n{body}".encode())
-        if b"Connection: close" in data:
-            self.transport.close()
+    what: str
+    share: float = 0.0  # of a core, taken by a neighbour
+    comes_and_goes: bool = False
 
 
-async def serve():
-    server = await asyncio.get_running_loop().create_server(
-        Answers, sock=listener, backlog=told.backlog
-    )
-    if told.restart_every:  # as where a worker is replaced: it stops listening, and then ends
-        await asyncio.sleep(told.restart_every)
-        server.close()
-        await asyncio.sleep(0.3)
-        sys.exit()
-    await asyncio.Event().wait()
-
-
-while told.restart_every and (child := os.fork()):
-    signal.signal(signal.SIGTERM, lambda *_: (os.kill(child, signal.SIGKILL), os._exit(0)))
-    os.waitpid(child, 0)
-asyncio.run(serve())
-'''
-
-EXPERIMENT = '''
-# /// script
-# dependencies = ["numpy"]
-# ///
-"""99: one server against another
-
-Claim      One is not as fast as the other.
-Source     tests/evidence.py
-Expect     What this trial did to it.
-Run        python 99_trial.py
-Not shown  Anything else.
-"""
-import json
-import os
-
-TRIAL = json.loads(os.environ.get("TRIAL", "{}"))
-ARMS = {name: tuple(arm) for name, arm in TRIAL.get("arms", {}).items()}
-
-async def app(scope, receive, send):
-    if scope["type"] == "http":
-        headers = [(b"content-length", b"5")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"hello"})
-
-if __name__ == "__main__":
-    from harness import Ratio, experiment
-
-    experiment(
-        ARMS, connections=TRIAL["connections"], expect="hello", duration_s=TRIAL["duration_s"],
-        claim=Ratio("other", "base", "> 1 or < 1", "holds 1 inside 0.95 to 1.05"),
-    )
-'''
-
-# What is put at the end of a copy of loadgen.py: a client that takes so long for each answer.
-SLOW_CLIENT = """
-_received = Wire.data_received
-
-
-def _slowly(self, data):
-    ends = perf_counter_ns() + 1_000_000
-    while perf_counter_ns() < ends:
-        pass
-    _received(self, data)
-
-
-Wire.data_received = _slowly
-"""
-
-SPIN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
-UVICORN = "uvicorn 99_trial:app --no-access-log --port {port}"
+CONDITIONS = {
+    "quiet": Condition(what="quiet"),
+    "10": Condition(what="a neighbour takes 10 % of a core", share=0.1),
+    "30": Condition(what="a neighbour takes 30 %", share=0.3),
+    "60": Condition(what="a neighbour takes 60 %", share=0.6),
+    "comes": Condition(what="one of 60 % comes and goes", share=0.6, comes_and_goes=True),
+}
 
 
 def server(**told: float) -> str:
     """The command line of a server that does as it is told."""
     options = " ".join(f"--{key.replace('_', '-')} {value:g}" for key, value in told.items())
-    return f"python server.py {{port}} {options}".strip()
+    return f"python told.py {{port}} {options}".strip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A kind of trial: what is done to the second of two arms, and what must be said of it.
 
-    `truth` is the ratio that it must find, None where there must be none and `says` stands in
-    a reason or on stderr instead.
+    `truth` is the ratio that must be found. It is None where there must be no verdict, and
+    `says` stands in a reason or on stderr instead.
     """
 
     what: str
@@ -159,224 +75,264 @@ class Kind:
     base: str = server(service_ms=SERVICE_MS)
     truth: float | None = None
     says: str = ""
-    trials: int = 6
+    trials: int = 6  # in each condition
+    conditions: tuple[str, ...] = ("quiet",)
+    budget_s: int = 25
     connections: int = 8
     load: dict[str, Any] = field(default_factory=dict)
-    slow_client: bool = False
-    neighbour: bool = False
+    has_slow_client: bool = False
 
 
-def slowed(share: float) -> Kind:
-    other = server(service_ms=SERVICE_MS * (1 + share))
-    what = f"slowed by {100 * share:.0f} %"
-    return Kind(what=what, other=other, truth=1 / (1 + share), trials=15)
+def slowed(ratio: float, trials: int, conditions: tuple[str, ...], budget_s: int) -> Kind:
+    other = server(service_ms=SERVICE_MS * ratio)
+    return Kind(
+        what=f"takes {ratio:g} times as long", other=other, truth=ratio, trials=trials,
+        conditions=conditions, budget_s=budget_s,
+    )  # fmt: skip
 
 
-WELL, BUSY = server(service_ms=SERVICE_MS), "used"
+WELL = server(service_ms=SERVICE_MS)
 KINDS = {
-    "same": Kind(what="the same (uvicorn)", base=UVICORN, other=UVICORN, truth=1.0, trials=40),
-    "3": slowed(0.03),
-    "5": slowed(0.05),
-    "10": slowed(0.10),
-    "20": slowed(0.20),
-    "neighbour": Kind(
-        what="as fast, beside another process", other=WELL, says="close python", neighbour=True,
-        trials=15,
+    "same": Kind(
+        what="the same", other=WELL, truth=1.0, trials=100, conditions=tuple(CONDITIONS),
     ),
-    "quiet": Kind(what="as fast, without it", other=WELL, truth=1.0, trials=15),
+    "1.1": slowed(1.1, 40, ("quiet", "30"), 60),
+    "2": slowed(2.0, 40, ("quiet", "60", "comes"), 25),
     "client": Kind(
-        what="slower, but the client limits both", base=server(), other=server(service_ms=0.2),
-        says="load generator used", slow_client=True,
+        what="slower, but the load generator limits both", base=server(),
+        other=server(service_ms=0.2), says="used", has_slow_client=True,
     ),
     "overflow": Kind(
         what="its listen queue overflows", other=server(backlog=4, service_ms=1),
         says="queue of new connections was full", connections=40, load={"keepalive": False},
     ),
-    "500": Kind(what="answers 500 to 1 %", other=server(service_ms=1, fail_every=100),
-        says="status): look at"),
-    "restart": Kind(what="restarts", other=server(restart_every=1.5, service_ms=1),
-        says="processes ended"),
-    "wrong": Kind(what="answers 1 % wrongly", other=server(service_ms=1, wrong_every=100),
-        says="body): look at"),
-    "all wrong": Kind(what="answers all wrongly", other=server(service_ms=1, wrong_every=1),
-        says="server of arm 'other' answered 200 'wrong'"),
+    "500": Kind(
+        what="answers 500 to 1 %", other=server(service_ms=1, fail_every=100),
+        says="status): look at",
+    ),
+    "restart": Kind(
+        what="restarts", other=server(restart_every=1.5, service_ms=1), says="processes ended",
+    ),
+    "wrong": Kind(
+        what="answers 1 % wrongly", other=server(service_ms=1, wrong_every=100),
+        says="body): look at",
+    ),
+    "all wrong": Kind(
+        what="answers all wrongly", other=server(service_ms=1, wrong_every=1),
+        says="server of arm 'other' answered 200 'wrong'",
+    ),
 }  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of one."""
+
+    kind: str
+    condition: str
+    number: int
+    status: int  # exit status of the experiment
+    verdict: str
+    by_cpu: str  # the word by CPU time, where something blurred the throughput
+    reasons: list[str]
+    ratio: list[float]  # estimate, low and high of the widened interval that decided; or nothing
+    launches: int
+    repeated: int
+    stderr: str
+    took_s: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether it says that the servers differ: that the interval holds no 1."""
+        return bool(self.ratio) and not self.ratio[1] <= 1 <= self.ratio[2]
+
+    def holds(self, truth: float) -> bool:
+        return self.ratio[1] <= truth <= self.ratio[2]
+
+    def names(self, text: str) -> bool:
+        return text in " ".join([*self.reasons, self.stderr])
+
+
 @contextmanager
-def neighbour(wanted: bool) -> Iterator[None]:
-    """A process that uses all of the first core meanwhile."""
-    if not wanted:
+def meanwhile(condition: Condition, number: int) -> Iterator[None]:
+    """A neighbour, if there is one."""
+    if not condition.share:
         yield
         return
-    core = min(os.sched_getaffinity(0))
-    with subprocess.Popen([sys.executable, "-c", SPIN, str(core)]) as process:
+    command = [sys.executable, str(PROGRAMS / "neighbour.py"), str(condition.share)]
+    command += [str(number)] if condition.comes_and_goes else []
+    with subprocess.Popen(command) as process:
         try:
             yield
         finally:
             process.kill()
 
 
-def trial(kind: Kind, number: int, options: argparse.Namespace) -> Trial:
+def make_folder(folder: Path, kind: Kind) -> None:
+    """A bare copy of what an experiment takes."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "lab", folder / "lab", ignore=ignored)
+    for path in (ROOT / "experiments" / "harness.py", *PROGRAMS.glob("*.py")):
+        shutil.copy(path, folder)
+    if kind.has_slow_client:
+        wire = folder / "lab" / "load" / "wire.py"
+        wire.write_text(wire.read_text() + (PROGRAMS / "slow_client.py").read_text())
+
+
+def run_trial(name: str, condition: str, number: int, duration_s: float) -> Trial:
     """Run one experiment, and return what it said."""
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, neighbour(kind.neighbour):
-        folder = Path(name)
-        for path in SHARED:
-            shutil.copy(path, folder)
-        if kind.slow_client:
-            module = folder / "loadgen.py"
-            head, guard, tail = module.read_text().rpartition('\nif __name__ == "__main__":')
-            module.write_text(head + SLOW_CLIENT + guard + tail)
-        (folder / "server.py").write_text(SERVER)
-        (folder / "99_trial.py").write_text(EXPERIMENT)
+    kind, began_s = KINDS[name], time.monotonic()
+    with tempfile.TemporaryDirectory() as there, meanwhile(CONDITIONS[condition], number):
+        folder = Path(there)
+        make_folder(folder, kind)
         arms = {"base": (kind.base, "/", kind.load), "other": (kind.other, "/", kind.load)}
-        told = {"arms": arms, "connections": kind.connections, "duration_s": options.duration}
-        command = [sys.executable, "99_trial.py", "--save", "--seed", str(number)]
+        told = {"arms": arms, "connections": kind.connections, "duration_s": duration_s}
+        options = ["--save", "--seed", str(number), "--budget", f"{kind.budget_s}s"]
         done = subprocess.run(
-            command + ["--full"] * options.full,
+            [sys.executable, "99_trial.py", *options],
             cwd=folder,
-            env=os.environ | {"TRIAL": json.dumps(told)},
+            env={**os.environ, "TRIAL": json.dumps(told)},
             capture_output=True,
             text=True,
             check=False,
         )
         saved = folder / "99_trial.json"
-        result = json.loads(saved.read_text()) if saved.exists() else {}
-    ratios = [r for r in result.get("ratios", []) if r["metric"] == "throughput"]
-    return {
-        "status": done.returncode,
-        "verdict": result.get("verdict", ""),
-        "reasons": result.get("reasons", []),
-        "cause": result.get("cause", []),
-        "ratio": ratios[0] if ratios else None,
-        "stderr": done.stderr,
-        "took_s": time.monotonic() - began,
-    }
+        result = Result.from_json(json.loads(saved.read_text())) if saved.exists() else None
+    trial = Trial(
+        kind=name, condition=condition, number=number, status=done.returncode, verdict="",
+        by_cpu="", reasons=[], ratio=[], launches=0, repeated=0, stderr=done.stderr[-500:],
+        took_s=round(time.monotonic() - began_s, 1),
+    )  # fmt: skip
+    return trial if result is None else with_result(trial, result)
 
 
-def differs(one: Trial) -> bool:
-    """Whether a trial says that there is a difference."""
-    return bool(one["verdict"] == "REPRODUCED")
+def with_result(trial: Trial, result: Result) -> Trial:
+    """The ratio that decided is the claim's own, or that of CPU time where it stood in."""
+    own = [ratio for ratio in result.ratios if ratio.claim]
+    cost = [ratio for ratio in result.ratios if not ratio.claim]
+    stood_in = cost and own and own[0].word != "INCONCLUSIVE" and result.by_cpu == own[0].word
+    ends = [ratio.judged for ratio in (cost if stood_in else own)]
+    launches = result.load.launches if result.load and result.load.launches else 0
+    return Trial(
+        **{
+            **asdict(trial),
+            "verdict": result.verdict,
+            "by_cpu": result.by_cpu,
+            "reasons": result.reasons,
+            "ratio": [ends[0].estimate, ends[0].low, min(ends[0].high, 1e9)] if ends else [],
+            "launches": launches,
+            "repeated": result.repeated,
+        }
+    )
 
 
-def backwards(truth: float, one: Trial) -> bool:
-    """Whether it says so of the wrong one of the two."""
-    return differs(one) and (one["ratio"]["estimate"] < 1) != (truth < 1)
-
-
-def covers(truth: float, one: Trial) -> bool:
-    return bool(one["ratio"]["low"] <= truth <= one["ratio"]["high"])
-
-
-def doubted(one: Trial) -> bool:
-    """Whether a gate was closed, and not the interval too wide."""
-    return not all(reason.startswith("the interval") for reason in one["reasons"])
-
-
-def named(kind: Kind, one: Trial) -> bool:
-    return kind.says in " ".join([*one["reasons"], one["stderr"]])
-
+# ---- What they show --------------------------------------------------------------------
+Trials = Mapping[tuple[str, str], Sequence[Trial]]  # by kind and condition
 
 HEAD = (
-    "second server", "trials", "said to differ", "said to be alike", "no verdict",
-    "for the right reason", "interval holds the truth",
+    "second server", "meanwhile", "trials", "said to differ", "said to be alike", "no verdict",
+    "for the right reason", "interval holds the truth", "median time",
 )  # fmt: skip
 
 
-def table(trials: Mapping[str, Sequence[Trial]]) -> list[str]:
-    """The table in Markdown, a row for each kind of trial."""
-    rows = ["| " + " | ".join(HEAD) + " |", "| --- |" + " --: |" * (len(HEAD) - 1)]
-    for name, those in trials.items():
-        kind = KINDS[name]
-        alike = sum(one["verdict"] == "NOT REPRODUCED" for one in those)
-        said, undecided = sum(map(differs, those)), sum(one["status"] != 0 for one in those)
-        right = holds = "-"
+def make_table(trials: Trials) -> list[str]:
+    """The table in Markdown, a row for each kind of trial in each condition."""
+    rows = ["| " + " | ".join(HEAD) + " |", "| --- | --- |" + " --: |" * (len(HEAD) - 2)]
+    for (name, condition), those in trials.items():
+        kind, n = KINDS[name], len(those)
+        right = holds = "–"
         if kind.truth is None:
-            right = str(sum(named(kind, one) for one in those))
+            right = str(sum(one.names(kind.says) for one in those))
         else:
-            ratios = [one for one in those if one["ratio"]]
-            holds = f"{sum(covers(kind.truth, one) for one in ratios)} of {len(ratios)}"
-        cells = [kind.what, *map(str, (len(those), said, alike, undecided)), right, holds]
+            known = [one for one in those if one.ratio]
+            holds = f"{sum(one.holds(kind.truth) for one in known)} of {len(known)}"
+        alike = sum(one.verdict == "REPRODUCED" for one in those)
+        counts = [
+            n,
+            sum(one.differs for one in those),
+            alike,
+            sum(one.status != 0 for one in those),
+        ]
+        took = f"{statistics.median(one.took_s for one in those):.0f} s"
+        cells = [kind.what, CONDITIONS[condition].what, *map(str, counts), right, holds, took]
         rows.append("| " + " | ".join(cells) + " |")
     return rows
 
 
-def missed(trials: Mapping[str, Sequence[Trial]]) -> Iterator[str]:
-    """A sentence for each bar that is not kept.
-
-    Coverage is judged over all trials of which the truth is known, and the power to find a
-    difference over those in which no gate was closed.
-    """
-    inside: list[bool] = []
-    for name, those in trials.items():
+def find_missed(trials: Trials) -> Iterator[str]:
+    """A sentence for each bar that is not kept."""
+    for (name, condition), those in trials.items():
         kind, n = KINDS[name], len(those)
+        where = f"{kind.what}, {CONDITIONS[condition].what}"
         if kind.truth is None:
-            if (right := sum(named(kind, one) for one in those)) < n:
-                yield f"{kind.what}: named in {right} of {n}"
-            if verdicts := sum(one["status"] == 0 for one in those):
-                yield f"{kind.what}: a verdict all the same in {verdicts} of {n}"
+            if (right := sum(one.names(kind.says) for one in those)) < n:
+                yield f"{where}: named in {right} of {n}"
+            if alike := sum(one.status == 0 and not one.differs for one in those):
+                yield f"{where}: said to be alike in {alike} of {n}"
             continue
-        truth, clear = kind.truth, [one for one in those if not doubted(one)]
-        inside += [covers(truth, one) for one in those if one["ratio"]]
-        said = sum(map(differs, those))
-        if truth == 1 and said > 0.05 * n:
-            yield f"{kind.what}: said to differ in {said} of {n}"
-        if truth < 0.92 and sum(map(differs, clear)) < 0.95 * len(clear):
-            yield f"{kind.what}: found in {sum(map(differs, clear))} of {len(clear)}"
-        if truth != 1 and (wrong := sum(backwards(truth, one) for one in those)):
-            yield f"{kind.what}: the wrong way round in {wrong} of {n}"
-    if sum(inside) < 0.93 * len(inside):
-        yield f"the interval holds the truth in {sum(inside)} of {len(inside)}"
+        known = [one for one in those if one.ratio]
+        if (held := sum(one.holds(kind.truth) for one in known)) < COVERAGE * len(known):
+            yield f"{where}: the interval holds the truth in {held} of {len(known)}"
+        found = sum(one.differs and one.status == 0 for one in those)
+        wrong = sum(one.differs and (one.ratio[0] < 1) != (kind.truth < 1) for one in those)
+        if kind.truth == 1 and sum(one.differs for one in those) > ERRORS * n:
+            yield f"{where}: said to differ in {sum(one.differs for one in those)} of {n}"
+        if kind.truth != 1 and wrong:
+            yield f"{where}: the wrong way round in {wrong} of {n}"
+        if found < POWER.get(kind.truth, 0) * n and (kind.truth > 1.5 or condition == "quiet"):
+            yield f"{where}: found in {found} of {n}"
+
+
+# ---- The record ------------------------------------------------------------------------
+def read_record(path: Path) -> list[Trial]:
+    if not path.exists():
+        return []
+    return [Trial(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def group(trials: Sequence[Trial]) -> dict[tuple[str, str], list[Trial]]:
+    """By kind and condition, in the order of KINDS."""
+    keys = [(name, c) for name, kind in KINDS.items() for c in kind.conditions]
+    found = {key: [t for t in trials if (t.kind, t.condition) == key] for key in keys}
+    return {key: those for key, those in found.items() if those}
+
+
+def list_wanted(only: Sequence[str], trials: int | None) -> Iterator[tuple[str, str, int]]:
+    """All trials, the kinds and conditions in turn, so that the hour of the day is no cause."""
+    most = max(trials or KINDS[name].trials for name in only)
+    for number in range(1, most + 1):
+        for name in only:
+            if number <= (trials or KINDS[name].trials):
+                yield from ((name, condition, number) for condition in KINDS[name].conditions)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="How far verdicts can be trusted.")
     add = parser.add_argument
-    add("--trials", type=int, metavar="N", help="of each kind (6 to 40)")
-    add(
-        "--only",
-        nargs="+",
-        choices=KINDS,
-        default=list(KINDS),
-        metavar="KIND",
-        help="of " + ", ".join(KINDS),
-    )
-    add(
-        "--duration",
-        type=float,
-        default=0.5,
-        metavar="S",
-        help="seconds of an arm in a round (0.5)",
-    )
-    add("--full", action="store_true", help="15 rounds in three launches, not 6")
-    add("-o", "--output", type=Path, metavar="FILE", help="keep every trial, as JSON")
-    add("--of", type=Path, metavar="FILE", help="run nothing: the table of what -o kept")
+    add("--trials", type=int, metavar="N", help="of each kind in each condition (6 to 100)")
+    kinds = ", ".join(KINDS)
+    add("--only", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND", help=kinds)
+    add("--duration", type=float, default=0.2, metavar="S", help="of an arm in a round (0.2)")
+    add("-o", "--output", type=Path, default=RECORD, metavar="FILE", help="the record")
+    add("--table", action="store_true", help="run nothing: the table of the record")
     options = parser.parse_args()
-    trials = json.loads(options.of.read_text()) if options.of else made(options)
-    if options.output:
-        one_a_line = {name: list(map(json.dumps, those)) for name, those in trials.items()}
-        kinds = [f'"{name}": [\n' + ",\n".join(t) + "\n]" for name, t in one_a_line.items()]
-        options.output.write_text("{" + ",\n".join(kinds) + "}\n")
-    print("\n".join(table(trials)))
-    found = list(missed(trials))
-    for sentence in found:
+    known = read_record(options.output)
+    done = {(one.kind, one.condition, one.number) for one in known}
+    wanted = [] if options.table else list(list_wanted(options.only, options.trials))
+    for place, key in enumerate(wanted, 1):
+        if key in done:
+            continue
+        print(f"{place} of {len(wanted)}: {' · '.join(map(str, key))}", file=sys.stderr)
+        trial = run_trial(*key, options.duration)
+        known.append(trial)
+        with options.output.open("a", encoding="utf-8") as record:
+            record.write(json.dumps(asdict(trial)) + "\n")
+    trials = group(known)
+    print("\n".join(make_table(trials)))
+    missed = list(find_missed(trials))
+    for sentence in missed:
         print(f"evidence.py: missed: {sentence}", file=sys.stderr)
-    return 1 if found else 0
-
-
-def made(options: argparse.Namespace) -> dict[str, list[Trial]]:
-    """Run all trials, the kinds in turn, so that the hour of the day is no cause."""
-    numbers = {name: options.trials or KINDS[name].trials for name in options.only}
-    trials: dict[str, list[Trial]] = {name: [] for name in numbers}
-    with tqdm(total=sum(numbers.values()), disable=None, leave=False) as bar:
-        for number in range(max(numbers.values())):
-            for name, many in numbers.items():
-                if number < many:
-                    bar.set_description_str(KINDS[name].what)
-                    trials[name].append(trial(KINDS[name], number + 1, options))
-                    bar.update()
-    return trials
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "")
     for ratio in ratios:
         found = measure(arms, ratio.over, ratio.under, ratio.metric, subject)
         if found is None:
-            few = "too few rounds for an interval: use --rounds 6, or more launches with --budget"
+            few = _too_few(arms, ratio)
             return Verdict(word=Word.INCONCLUSIVE, reasons=[few], ratios=measured, waits_for=few)
         word = ratio.word(found.judged)
         by_cpu = _cost(arms, ratio, found, subject)
@@ -267,6 +267,16 @@ def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "")
         by_cpu=min(cpu_words, key=WEAKEST_FIRST.index, default=""),
         waits_for="; ".join(undecided),
     )
+
+
+def _too_few(arms: Arms, ratio: Ratio) -> str:
+    """Why there is no interval: rounds without the figure, or not enough of them."""
+    for name in (ratio.over, ratio.under):
+        missing = [each for each in arms[name].rounds if not each.value(Metric(ratio.metric))]
+        if missing:
+            figure = Metric(ratio.metric).removesuffix("_s")
+            return f"{name} has too few answers in a round for its {figure}"
+    return "too few rounds for an interval"
 
 
 def _claimed(found: MeasuredRatio, ratio: Ratio, word: Word, era: str) -> MeasuredRatio:

@@ -280,7 +280,7 @@ class Study:
 
     def _remedied(self, verdict: Verdict) -> list[str]:
         """Why it is inconclusive, with what to do about it."""
-        if not verdict.waits_for:  # then the reasons say it
+        if not verdict.waits_for or isinstance(self.dials.claim, Outcome):  # they say it
             return verdict.reasons
         remedy = f"use --budget {math.ceil(2 * self.options.budget_s / 60)}m"
         if self.options.mode != "full":
