@@ -161,7 +161,7 @@ class Cause:
 
     With `another_reason`, `then` means that the effect has not the reason that its source
     gives: a control arm without that reason has it still, or one without something else has
-    lost it. In the texts {ratio} is "2.1×", {faster} "2.1× faster".
+    lost it. In the texts {ratio} is "2.1×", {faster} "2.1× faster" or "no faster (1.01×)".
     """
 
     over: str
@@ -396,6 +396,7 @@ def explain(arms: Arms, cause: Cause, subject: Sequence[str] = ()) -> Reason | N
         sentence = f"{pair} is undecided: {said}, interval {low}–{high}"
         return Reason(sentence=sentence, ratio=found, waits_for=sentence)
     text = cause.then if holds else cause.otherwise
-    sentence = text.format(ratio=times(found.estimate), faster=said)
+    more = said.replace("as fast", "no faster")  # which may be followed by "than"
+    sentence = text.format(ratio=times(found.estimate), faster=more)
     is_another = holds and cause.another_reason
     return Reason(sentence=sentence, ratio=found, holds=holds, is_another=is_another)
