@@ -183,6 +183,7 @@ class Server:
         self.arrived_s: list[float] = []
         self.service_s: list[float] = []
         self.connections = 0
+        self.is_dead = False
         self.tasks: set[asyncio.Task[None]] = set()
         if tls and handshakes is not None:
             left = iter(range(handshakes))
@@ -211,10 +212,12 @@ class Server:
 
     def listen(self) -> None:
         """Begin to accept connections, the second time on the same port."""
+        self.is_dead = False
         self._call(self._listen())
 
     def die(self) -> None:
         """Refuse connections and reset those there are."""
+        self.is_dead = True
         self._call(self._die())
 
     async def _listen(self) -> None:

@@ -103,11 +103,11 @@ class Client(ABC):
     def begin_opening(self) -> None:
         self.opening, self.opening_ns = True, perf_counter_ns()
 
-    def end_opening(self) -> None:
+    def end_opening(self, now_ns: int) -> None:
         """The connection is there: what its request has waited for it is send lag."""
         self.engine.opened += 1
         self.opening, self.backoff_s = False, FIRST_BACKOFF_S
-        self.lag_ns = perf_counter_ns() - self.due_ns
+        self.lag_ns = now_ns - self.due_ns
 
     def fail_opening(self, kind: ErrorKind, why: str) -> None:
         """Count the request that found no connection."""

@@ -22,6 +22,7 @@ from lab.load.engine import REMEDIES, Client, Engine
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account, queued_s
+from lab.load.oneshot import OneShot, SharedSockets
 from lab.load.openloop import OpenLoop
 from lab.load.tally import Counts
 from lab.load.wire import Wire
@@ -155,8 +156,12 @@ def mark_interrupted(record: Run, interrupts: Interrupts) -> Run:
 
 async def make_clients(engine: Engine, stack: AsyncExitStack) -> Sequence[Client]:
     """A client for each connection; what they share is closed with the stack."""
-    if engine.load.client == "wire":
+    if engine.load.client == "wire" and engine.load.keepalive:
         return [Wire(engine) for _ in range(engine.load.slots)]
+    if engine.load.client == "wire":
+        shared = SharedSockets(engine)
+        stack.callback(shared.close)
+        return [OneShot(engine, shared) for _ in range(engine.load.slots)]
     from lab.load.session import Session, open_session  # which takes long to import
 
     session = await stack.enter_async_context(open_session(engine.load, engine.tls))

@@ -18,7 +18,9 @@ from lab.load.engine import Client, Engine
 from lab.load.load import Load
 from lab.load.plan import plan_due_ns
 
-EARLY_NS = 30_000  # a timer is set so much before: to wake up takes about as long
+
+EARLY_NS = 10_000  # a timer is set so much before: to wake up takes about as long
+SOON_NS = 15_000  # what is due within it is waited for by turns of the event loop
 _MONOTONIC, _ABSOLUTE = 1, 1  # of timerfd_create(2) and timerfd_settime(2)
 
 
@@ -64,6 +66,7 @@ class OpenLoop(Engine):
     """
 
     def __init__(self, load: Load) -> None:
+        self.loop = asyncio.get_running_loop()
         self.timer = Timer(self.send_what_is_due)
         super().__init__(load)
 
@@ -102,16 +105,28 @@ class OpenLoop(Engine):
         return self.unopened.pop() if self.unopened else None
 
     def send_what_is_due(self) -> None:
-        while perf_counter_ns() >= self.next_ns - EARLY_NS:
+        """Send one request that is due, if there is one, and come back for the next.
+
+        Between two of them the event loop reads what has been answered meanwhile.
+        """
+        now_ns = perf_counter_ns()
+        if now_ns >= self.next_ns:
             client = self.take_free()
             if client is None:
-                break
-            now_ns = perf_counter_ns()
-            while now_ns < self.next_ns:
-                now_ns = perf_counter_ns()
+                self.armed = False  # whoever is free next looks at the plan itself
+                self.timer.set(math.inf)
+                return
             client.begin(self.advance(), now_ns)
-        self.armed = bool(self.idle or self.unopened)
-        self.timer.set(self.next_ns - EARLY_NS if self.armed else math.inf)
+            now_ns = perf_counter_ns()
+        self.wait_for_next(now_ns)
+
+    def wait_for_next(self, now_ns: int) -> None:
+        """Come back when the next request is due; where that is now, after a turn of the loop."""
+        if self.next_ns - now_ns > SOON_NS:
+            self.timer.set(self.next_ns - EARLY_NS)
+        else:
+            self.timer.set(math.inf)
+            self.loop.call_soon(self.send_what_is_due)
 
     def take_due(self, client: Client, now_ns: int) -> int | None:
         if now_ns >= self.next_ns:
@@ -120,7 +135,7 @@ class OpenLoop(Engine):
         (self.idle if client.ready else self.unopened).append(client)
         if not self.armed:
             self.armed = True
-            self.timer.set(self.next_ns - EARLY_NS)
+            self.wait_for_next(now_ns)
         self.settle_if_all_is_done()
         return None
 

@@ -92,8 +92,9 @@ async def _note_opening(_: Any, context: Any, __: Any) -> None:
 
 async def _note_opened(_: Any, context: Any, __: Any) -> None:
     client: Session = context.trace_request_ctx
-    client.end_opening()
-    client.engine.connect_ns.append(perf_counter_ns() - client.opening_ns)
+    now_ns = perf_counter_ns()
+    client.end_opening(now_ns)
+    client.engine.connect_ns.append(now_ns - client.opening_ns)
 
 
 def _trace_connections() -> aiohttp.TraceConfig:

@@ -13,6 +13,7 @@ import httptools
 
 from lab.facts.records import ErrorKind
 from lab.load.engine import Client, Engine
+from lab.load.sockets import Connection
 
 NOBODY = asyncio.Protocol()
 
@@ -28,7 +29,7 @@ class Wire(Client, asyncio.Protocol):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.request = self.template.make_request(self.body)
-        self.transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | Connection | None = None
         self.task: asyncio.Task[None] | None = None
         self.write: Callable[[bytes], object]
         self.fresh = False  # a request is out and no byte of its answer has come
@@ -80,14 +81,17 @@ class Wire(Client, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         engine = self.engine
         self.transport = cast(asyncio.Transport, transport)
-        self.parser = httptools.HttpResponseParser(self)
+        self.make_parser()
         self.write = self.transport.write
         if engine.writes_directly:
             self.write = partial(os.write, transport.get_extra_info("socket").fileno())
         if engine.opened == 0 and not engine.load.unix_socket:
             engine.address = transport.get_extra_info("peername")[:2]  # looked up once
-        self.end_opening()
+        self.end_opening(perf_counter_ns())
         self.send()
+
+    def make_parser(self) -> None:
+        self.parser = httptools.HttpResponseParser(self)
 
     def send(self) -> None:
         self.fresh = True
@@ -180,9 +184,10 @@ class Wire(Client, asyncio.Protocol):
 
     def answered(self, whole: bytes | None) -> None:
         engine, kind = self.engine, self.expectation.find_error(self.status)
-        if not (self.keep and engine.load.keepalive):
+        is_kept = self.keep and engine.load.keepalive
+        if not is_kept:
             self.drop()
-        elif whole is not None and not engine.log:
+        if whole is not None and is_kept == engine.load.keepalive and not engine.log:
             template = self.template
             template.known = whole
             template.alike = engine.tally.times_of(self.status, kind, template.number)

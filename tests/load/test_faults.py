@@ -40,16 +40,12 @@ FAULTS = {
     "/never": "timeout",
     "/never-ends": "timeout",
 }
-
-
 ELSEWHERE = {
     ("aiohttp", "/head-rst"): "reset: ClientOSError(104, 'Connection reset by peer')",
     ("aiohttp", "/until-rst"): "ok: no exception, aiohttp takes RST for the end of the body",
     ("aiohttp", "/continue-fin"): "reset: ServerDisconnectedError('Server disconnected')",
     ("aiohttp", "/bad-chunk-apart"): "timeout: no exception, aiohttp never tells who reads",
 }
-
-
 CASES = [
     known(client, path, kind, reason=f"counted as {ELSEWHERE[client, path]}")
     if (client, path) in ELSEWHERE
@@ -70,6 +66,28 @@ def test_each_fault_is_counted_once_under_its_kind(client: str, path: str, kind:
     assert result.throughput == 0
     assert result.histograms.failed_s.summary_s()["min"] > 0
     assert result.validity.verdict == "INVALID"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tls")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(("path", "kind"), FAULTS.items())
+def test_each_fault_is_the_same_where_each_request_has_its_connection(
+    path: str, kind: str, secure: bool, certificate: Path
+) -> None:
+    with Server(tls=servers.self_signed(certificate) if secure else None) as server:
+        load = Load(
+            url=server.url + path, requests=7, connections=3, timeout_s=0.3, insecure=True,
+            keepalive=False,
+        )  # fmt: skip
+        result = run(load)
+    holds(result, 7)
+    assert result.errors == {kind: 7}
+    assert len(server.requests) == server.connections == 7
 
 
 @pytest.mark.slow

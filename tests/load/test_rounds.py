@@ -8,7 +8,7 @@ import pytest
 from driving import cli
 from servers import OK, Answer, Server
 
-from lab.facts.records import Result
+from lab.facts.results import Result
 from lab.facts.rounds import balanced_orders
 from lab.load.load import Load
 from lab.load.rounds import run_rounds
