@@ -18,7 +18,6 @@ from lab.load.engine import Client, Engine
 from lab.load.load import Load
 from lab.load.plan import plan_due_ns
 
-
 EARLY_NS = 10_000  # a timer is set so much before: to wake up takes about as long
 SOON_NS = 15_000  # what is due within it is waited for by turns of the event loop
 _MONOTONIC, _ABSOLUTE = 1, 1  # of timerfd_create(2) and timerfd_settime(2)
