@@ -8,11 +8,11 @@
 """24: FastAPI is faster than Flask
 
 Claim      FastAPI is faster than Flask: what people say, without a figure of their own.
-Source     https://fastapi.tiangolo.com/benchmarks: "one of the fastest", to be compared
-           with what validates, too. Flask 15,726, FastAPI 12,160 requests/s (ab, 2021):
-           https://github.com/fastapi/fastapi/issues/2690
-Expect     A request costs Flask F and FastAPI A of CPU time, and its own work W comes on
-           top: (F + W) / (A + W) goes to 1. Waiting costs none: how many can wait counts.
+Source     https://fastapi.tiangolo.com/benchmarks/: "one of the fastest", and compare
+           it with what validates, too. Flask 15,726, FastAPI 12,160 requests/s (ab,
+           2021): https://github.com/fastapi/fastapi/issues/2690
+Expect     A request costs Flask F and FastAPI A of CPU time, and both its own work W:
+           (F + W) / (A + W) goes to 1. Waiting costs none: how many can wait counts.
            Flask, hello  1 / F
            FastAPI, hello  1 / A, more if A < F
            FastAPI, hello, def  1 / (A + hop to a thread)

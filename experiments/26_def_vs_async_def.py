@@ -11,7 +11,7 @@ Claim      The same trivial endpoint serves 4902 requests/s as `async def` and 2
            `def`: 1.9 times as many.
 Source     https://github.com/fastapi/fastapi/issues/1664, a comment of February 2022:
            ab -n 10000 -c 1000, so a new connection for each request; one worker.
-           https://fastapi.tiangolo.com/async says the same, without a figure
+           https://fastapi.tiangolo.com/async/ says the same, without a figure
 Expect     FastAPI calls a `def` in a thread and waits for it. 1/2596 s - 1/4902 s makes
            180 µs for the hop there and back. Let an `async def` cost A, a connection C.
            def, new  1 / (A + C + hop)

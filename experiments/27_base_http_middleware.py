@@ -126,8 +126,8 @@ if __name__ == "__main__":
                 "6 base, 20 ms",
                 above=0.8,
                 below=1.25,
-                then="in front of 20 ms of work the six hardly matter: {faster} without",
-                otherwise="in front of 20 ms of work it is {faster} without the six",
+                then="before 20 ms of work the six hardly matter: {faster} without",
+                otherwise="before 20 ms of work it is {faster} without the six",
             ),
         ],
     )
