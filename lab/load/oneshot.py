@@ -16,23 +16,30 @@ class OneShot(Wire):
     def __init__(self, engine: Engine, shared: SharedSockets) -> None:
         super().__init__(engine)
         self.shared = shared
+        self.own: Connection | None = None
 
     def start(self) -> None:
-        sockets = self.shared.get() if HAS_EPOLL and self.engine.opened else None
-        if sockets is None:
+        engine = self.engine
+        if not (HAS_EPOLL and engine.opened):
             super().start()
             return
-        if self.engine.is_varied:
+        if engine.is_varied:
             self.request = self.template.make_request(self.body)
-        self.begin_opening()
-        self.transport = sockets.open(self)
+        self.open_own(perf_counter_ns())
 
-    def note_connected(self, connection: Connection, at_ns: int) -> None:
+    def open_own(self, now_ns: int) -> None:
+        if self.own is None:
+            self.own = self.shared.get().make_connection(self)
+        self.opening, self.opening_ns = True, now_ns
+        self.transport = self.own
+        self.own.open(now_ns)
+
+    def note_connected(self, connected_ns: int, at_ns: int) -> None:
         engine = self.engine
-        engine.connect_ns.append(connection.connected_ns - connection.began_ns)
+        engine.connect_ns.append(connected_ns - self.opening_ns)
         if engine.tls:
-            engine.tls_ns.append(at_ns - connection.connected_ns)
-        self.make_parser()
+            engine.tls_ns.append(at_ns - connected_ns)
+        self.parser = None
         self.end_opening(at_ns)
         self.fresh = True
 
@@ -45,10 +52,16 @@ class OneShot(Wire):
         if not self.fresh or data != template.known:
             super().data_received(data)
             return
-        now_ns = perf_counter_ns()
+        now_ns, engine = perf_counter_ns(), self.engine
         template.alike.pack(now_ns - self.due_ns, self.lag_ns)
-        self.drop()
-        self.go_on(now_ns)
+        if engine.left and self.own and self.own is self.transport:
+            engine.left -= 1
+            self.fresh, self.due_ns = False, now_ns
+            self.own.abort()
+            self.open_own(now_ns)
+        else:
+            self.drop()
+            self.go_on(now_ns)
 
 
 class SharedSockets:

@@ -13,7 +13,6 @@ import os
 import select
 import socket
 import ssl
-from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Protocol
 
@@ -25,6 +24,7 @@ Address = str | tuple[str, int]
 _READ_BYTES = 1 << 16  # at once
 _AT_ONCE = 512  # events
 _TURNS = 16
+_UNDER_WAY = (errno.EINPROGRESS, 0)
 
 
 class Owner(Protocol):
@@ -32,7 +32,8 @@ class Owner(Protocol):
 
     request: bytes  # to be sent as soon as there is a connection
 
-    def note_connected(self, connection: Connection, at_ns: int) -> None: ...
+    def note_connected(self, connected_ns: int, at_ns: int) -> None:
+        """The socket was connected at the first moment, and is ready for use at the second."""
 
     def fail_opening(self, kind: ErrorKind, why: str) -> None: ...
 
@@ -54,8 +55,8 @@ class Sockets:
         self.epoll = select.epoll()
         self.loop.add_reader(self.epoll.fileno(), self._go_on)
 
-    def open(self, owner: Owner) -> Connection:
-        """Begin a connection; its owner is told when it is there, or that it is not to be."""
+    def make_connection(self, owner: Owner) -> Connection:
+        """A connection that is still to be opened, and can be so again and again."""
         return SecureConnection(self, owner) if self.tls else Connection(self, owner)
 
     def _go_on(self) -> None:
@@ -79,56 +80,61 @@ class Sockets:
 
 
 class Connection:
-    """A socket, and how to go on with it when it can be written or read."""
+    """One socket after the other, and how to go on with it when it can be written or read."""
+
+    __slots__ = (
+        "began_ns", "connected_ns", "epoll", "events", "is_open", "is_there", "number", "owner",
+        "socket", "sockets", "unsent",
+    )  # fmt: skip
 
     def __init__(self, sockets: Sockets, owner: Owner) -> None:
-        self.sockets, self.owner = sockets, owner
-        self.began_ns = self.connected_ns = perf_counter_ns()
-        # of socket.socket's base, which asks for nothing but the file
-        self.socket = socket.SocketType(sockets.family, _KIND)
-        self.number = self.socket.fileno()
-        self.events = 0  # that it waits for
-        self.is_there = self.is_closed = False
-        self.go_on: Callable[[], None] = self._begin
-        sockets.open_ones[self.number] = self
-        self.unsent = self._make_first()
-        code = self.socket.connect_ex(sockets.address)
-        if code in (0, errno.EINPROGRESS):
-            self._begin()
-        else:
-            self._fail_soon(OSError(code, os.strerror(code)))
+        self.sockets, self.owner, self.epoll = sockets, owner, sockets.epoll
+        self.is_open = False
+        self.began_ns = self.connected_ns = 0
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """As a transport of asyncio has it. There is nothing to do: abort() tells nobody."""
 
     def abort(self) -> None:
         """End it; its owner is told nothing."""
-        if not self.is_closed:
-            self.is_closed = True
+        if self.is_open:
+            self.is_open = False
             del self.sockets.open_ones[self.number]
             self.socket.close()  # which takes it out of the epoll, too
 
-    # ---- What it does, in this order ---------------------------------------------------
+    def open(self, now_ns: int) -> None:
+        """Begin a connection; its owner is told when it is there, or that it is not to be."""
+        sockets = self.sockets
+        self.began_ns = self.connected_ns = now_ns
+        self.events = 0  # that it waits for
+        self.is_there, self.is_open = False, True
+        self.unsent = self._make_first()
+        # of socket.socket's base, which asks for nothing but the file
+        self.socket = socket.SocketType(sockets.family, _KIND)
+        self.number = self.socket.fileno()
+        sockets.open_ones[self.number] = self
+        code = self.socket.connect_ex(sockets.address)
+        if code in _UNDER_WAY:
+            self.go_on()
+        else:
+            self._fail_soon(OSError(code, os.strerror(code)))
+
     def _make_first(self) -> bytes:
         return self.owner.request
 
-    def _begin(self) -> None:
-        """Send the first bytes. On this machine's own network it mostly can at once."""
-        now_ns = perf_counter_ns()
-        if not self._send():
+    def go_on(self) -> None:
+        """It can be written or read, or has failed."""
+        if self.is_there:
+            self._read()
             return
-        self.connected_ns = now_ns
-        self._note_sent()
+        now_ns = perf_counter_ns()
+        if self._send():  # which on this machine's own network mostly can be at once
+            self._note_there(now_ns, now_ns)
 
-    def _note_sent(self) -> None:
-        """The first bytes are sent, or a part of them."""
-        self._note_there(self.connected_ns)
-
-    def _note_there(self, at_ns: int) -> None:
+    def _note_there(self, connected_ns: int, at_ns: int) -> None:
         self.is_there = True
-        self.go_on = self._read
-        self._wait_for(select.EPOLLIN | (select.EPOLLOUT if self.unsent else 0))
-        self.owner.note_connected(self, at_ns)
+        self._wait_for(select.EPOLLIN | select.EPOLLOUT if self.unsent else select.EPOLLIN)
+        self.owner.note_connected(connected_ns, at_ns)
 
     def _read(self) -> None:
         if self.unsent and self._send() and not self.unsent:
@@ -154,7 +160,7 @@ class Connection:
         try:
             sent = self.socket.send(self.unsent)
         except BlockingIOError:
-            self._wait_for(select.EPOLLOUT | select.EPOLLIN * self.is_there)
+            self._wait_for(select.EPOLLIN | select.EPOLLOUT if self.is_there else select.EPOLLOUT)
             return False
         except OSError as error:
             if not self.is_there:
@@ -165,19 +171,20 @@ class Connection:
 
     def _wait_for(self, events: int) -> None:
         if not self.events:
-            self.sockets.epoll.register(self.number, events)
+            self.epoll.register(self.number, events)
         elif events != self.events:
-            self.sockets.epoll.modify(self.number, events)
+            self.epoll.modify(self.number, events)
         self.events = events
 
     def _fail_soon(self, error: OSError) -> None:
         """Not now: who is told may begin the next, and that one may fail, too."""
-        self._wait_for(select.EPOLLET)  # which never comes
-        self.sockets.loop.call_soon(self._fail, error)
+        number, self.is_open = self.number, False
+        del self.sockets.open_ones[number]
+        self.socket.close()
+        self.sockets.loop.call_soon(self._fail, error, self.began_ns)
 
-    def _fail(self, error: OSError) -> None:
-        if not self.is_closed:
-            self.abort()
+    def _fail(self, error: OSError, began_ns: int) -> None:
+        if not self.is_open and began_ns == self.began_ns:  # it was not given up meanwhile
             self.owner.fail_opening(self._kind_of_failure(), error.strerror or str(error))
 
     def _kind_of_failure(self) -> ErrorKind:
@@ -194,22 +201,30 @@ class SecureConnection(Connection):
     The request leaves together with the last message of the handshake.
     """
 
-    def __init__(self, sockets: Sockets, owner: Owner) -> None:
-        assert sockets.tls
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = sockets.tls.wrap_bio(self.incoming, self.outgoing, server_hostname=sockets.host)
-        super().__init__(sockets, owner)
+    __slots__ = ("incoming", "is_shaking", "outgoing", "tls")
 
     def _make_first(self) -> bytes:
+        context = self.sockets.tls
+        assert context
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=self.sockets.host)
+        self.is_shaking = False
         self._shake_hands()
         return self.outgoing.read()
 
-    def _note_sent(self) -> None:
-        self.go_on = self._answer_handshake
-        self._wait_for(select.EPOLLIN)
+    def go_on(self) -> None:
+        if self.is_there:
+            self._read()
+        elif self.is_shaking:
+            self._answer_handshake()
+        else:
+            now_ns = perf_counter_ns()
+            if self._send():
+                self.connected_ns, self.is_shaking = now_ns, True
+                self._wait_for(select.EPOLLIN)
 
     def _kind_of_failure(self) -> ErrorKind:
-        return ErrorKind.REFUSED if self.connected_ns == self.began_ns else ErrorKind.TLS
+        return ErrorKind.TLS if self.is_shaking else ErrorKind.REFUSED
 
     def _shake_hands(self) -> bool:
         """Whether the handshake is done."""
@@ -237,20 +252,19 @@ class SecureConnection(Connection):
         self.unsent += self.outgoing.read()
         if self.unsent:
             self._send()
-        if is_done:
-            self._note_there(at_ns)
+        if is_done and self.is_open:
+            self._note_there(self.connected_ns, at_ns)
 
     def _take(self, data: bytes) -> None:
         self.incoming.write(data)
+        tls = self.tls
         try:
-            while True:
-                plain = self.tls.read(_READ_BYTES)
+            while self.is_open and self.tls is tls:  # and not the next one by now
+                plain = tls.read(_READ_BYTES)
                 if not plain:
                     self._lose(None)
                     return
                 self.owner.data_received(plain)
-                if self.is_closed:
-                    return
         except ssl.SSLWantReadError:
             return
         except ssl.SSLError as error:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter_ns
-from typing import cast
+from typing import Any, cast
 
 import httptools
 
@@ -31,6 +31,7 @@ class Wire(Client, asyncio.Protocol):
         self.request = self.template.make_request(self.body)
         self.transport: asyncio.Transport | Connection | None = None
         self.task: asyncio.Task[None] | None = None
+        self.parser: Any = None  # of this connection
         self.write: Callable[[bytes], object]
         self.fresh = False  # a request is out and no byte of its answer has come
 
@@ -81,7 +82,7 @@ class Wire(Client, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         engine = self.engine
         self.transport = cast(asyncio.Transport, transport)
-        self.make_parser()
+        self.parser = None
         self.write = self.transport.write
         if engine.writes_directly:
             self.write = partial(os.write, transport.get_extra_info("socket").fileno())
@@ -89,9 +90,6 @@ class Wire(Client, asyncio.Protocol):
             engine.address = transport.get_extra_info("peername")[:2]  # looked up once
         self.end_opening(perf_counter_ns())
         self.send()
-
-    def make_parser(self) -> None:
-        self.parser = httptools.HttpResponseParser(self)
 
     def send(self) -> None:
         self.fresh = True
@@ -138,6 +136,8 @@ class Wire(Client, asyncio.Protocol):
             self.fresh = self.complete = False
             self.status = self.body_bytes = 0
             self.expectation.begin()
+        if self.parser is None:
+            self.parser = httptools.HttpResponseParser(self)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
