@@ -61,7 +61,7 @@ def read_samples(blocks: Iterator[bytes]) -> Foreign:
 
 
 def read_percentiles(text: str) -> Foreign:
-    said = dict(line.split(",") for line in text.split()[4:])
+    said = find_all(r"^(\d+),([\d.]+)$", text)
     times_ms = [float(value) for value in said.values()]
     if "100" not in said or times_ms != sorted(times_ms):
         raise report_cut("no whole row 100")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TypeVar
 
@@ -30,7 +31,8 @@ MOST_VALUES = 2_000_000  # of JSON, so that it takes some hundred MB of memory a
 MOST_OUTPUTS = 1000  # that a page may quote
 EXPECTED = "expected a record of loadgen.py, or what a load generator writes"
 _OWN = re.compile(rb'\s*\{\s*"format":\s*"loadgen-')
-TITLE_WITHIN = 2000  # characters above an output
+LONGEST_OUTPUT = 4_000_000  # characters of one of them
+TITLE_WITHIN = 2000  # characters above it
 Record = Run | Result | Foreign
 OfKind = TypeVar("OfKind", bound=Reader)
 
@@ -107,8 +109,10 @@ def _apply(reader: Reader, read: Callable[[], Foreign], name: str) -> Foreign:
         found = read()
     except Unreadable as error:
         raise Unreadable(f"{reader.source}: {error}") from error
-    except (ValueError, LookupError, ArithmeticError) as error:
-        raise Unreadable(f"{reader.source}: cut off or damaged ({error!r:.120})") from error
+    except LookupError as error:
+        raise Unreadable(f"{reader.source}: cut off or damaged: no {error!s:.80}") from error
+    except (ValueError, ArithmeticError) as error:
+        raise Unreadable(f"{reader.source}: cut off or damaged ({error!s:.120})") from error
     return replace(
         found,
         name=found.name or name,
@@ -162,15 +166,16 @@ def _read_page(text: str, name: str) -> Iterator[Foreign]:
     found = [
         (match.start(), reader)
         for reader in _readers_of(TextReader)
-        for match in re.finditer(reader.looks, text)
+        for match in islice(re.finditer(reader.looks, text), MOST_OUTPUTS + 1)
     ]
     found.sort(key=lambda each: each[0])
     if len(found) > MOST_OUTPUTS:
-        raise Unreadable(f"{len(found)} outputs; expected at most {MOST_OUTPUTS}")
+        raise Unreadable(f"a page of more than {MOST_OUTPUTS} outputs")
     ends = [start for start, _ in found[1:]] + [len(text)]
     for (start, reader), end in zip(found, ends, strict=False):
+        content = text[start : min(end, start + LONGEST_OUTPUT)]
+        output = _apply(reader, partial(reader.read, content), name)
         title = _find_title(text[max(start - TITLE_WITHIN, 0) : start]) if len(found) > 1 else ""
-        output = _apply(reader, partial(reader.read, text[start:end]), name)
         yield replace(output, name=title or output.name)
 
 
@@ -186,7 +191,7 @@ def _explain(content: bytes, text: str) -> NoReturn:
     if _OWN.match(content):
         raise Unreadable("a record of loadgen.py that was cut off or damaged: write it again")
     for reader in find_readers():
-        if reader.begins and re.search(rf"^\s*{reader.begins}", text, re.M):
+        if reader.begins and re.search(rf"^[ \t]*(?:{reader.begins})", text[:HEAD], re.M):
             raise Unreadable(f"{reader.source}: cut off or damaged; save all that it writes")
     if content.lstrip().startswith(b"{"):
         try:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from lab.facts.arrays import np
 from lab.facts.errors import Unreadable
@@ -22,12 +23,15 @@ from lab.readers.reader import FileReader, ListReader
 from lab.readers.samples import LONGEST_SERIES_S
 
 ROW = r"^[ \t]*([\d.]+)[ \t]+([\d.]+)[ \t]+(\d+)(?:[ \t]+\S+)?[ \t]*$"
+MOST_ROWS = 200_000
 FACTORS = {0: 1_000_000, 3: 1_000, 6: 1}  # of a unit in ns, by its power of ten in a ms
 
 
 # ---- Tables ----------------------------------------------------------------------------
 def read_table(text: str) -> Foreign:
-    rows = re.findall(ROW, text, re.M)
+    rows = [match.groups() for match in islice(re.finditer(ROW, text, re.M), MOST_ROWS + 1)]
+    if len(rows) > MOST_ROWS:
+        raise Unreadable(f"more than {MOST_ROWS:,} rows")
     if not rows or float(rows[-1][1]) < 1:
         raise report_cut("no row of percentile 1")
     totals = np.array([int(total) for _, _, total in rows], dtype=np.int64)

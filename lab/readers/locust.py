@@ -9,11 +9,14 @@ from lab.facts.foreign import Foreign
 from lab.readers.parsing import name_figures, report_cut
 from lab.readers.reader import FileReader
 
+MOST = 100  # columns
+
 
 def read_stats(text: str) -> Foreign:
-    lines = text.strip().splitlines()
-    said = dict(zip(lines[0].split(","), lines[-1].split(","), strict=False))
-    if said["Name"] != "Aggregated" or not said.get("100%"):
+    table = text.strip()
+    names, sums = table.partition("\n")[0], table.rpartition("\n")[2]
+    said = dict(zip(names.split(",", MOST), sums.split(",", MOST), strict=False))
+    if said.get("Name") != "Aggregated" or not said.get("100%"):
         raise report_cut("no whole row 'Aggregated'")
     requests, rate = int(said["Request Count"]), float(said["Requests/s"])
     figures = {

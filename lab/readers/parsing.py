@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from itertools import islice
 
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import FIGURES, Figures
 
+MOST_FOUND = 10_000  # figures of one kind
 SPANS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _SPAN = re.compile(r"([\d.]+)(h|ms|m|s|us|µs|ns)")
 _RANK = re.compile(r"p?(\d{1,3}(?:[._]\d+)?)(?:th|%)?")
@@ -40,7 +42,8 @@ def find(label: str, pattern: str, text: str) -> tuple[str, ...]:
 
 def find_all(pattern: str, text: str) -> dict[str, str]:
     """What the first group of each match is said to be by the second."""
-    return {name: value for name, value in re.findall(pattern, text, re.M)}
+    found = islice(re.finditer(pattern, text, re.M), MOST_FOUND)
+    return {match[1]: match[2] for match in found}
 
 
 def parse_span(text: str) -> float:

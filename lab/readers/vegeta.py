@@ -78,7 +78,7 @@ def read_text(text: str) -> Foreign:
 
 def _find_row(name: str, text: str) -> dict[str, str]:
     labels, values = find(name, rf"{name}\s+\[([^]]+)\][ \t]+(\S.*)", text)
-    return dict(zip(labels.split(", "), values.strip().split(", "), strict=True))
+    return dict(zip(labels.split(", "), values.strip().split(", "), strict=False))
 
 
 def read_report(report: Report) -> Foreign:
