@@ -28,6 +28,7 @@ def list_circumstances(result: Result) -> list[str]:
         "rounds": _describe_rounds(result),
         "noise": _describe_noise(result),
         "queue": _describe_queues(result.arms),
+        "beside": "; ".join(f"{name}: {told}" for name, told in result.services.items()),
         "rule": result.rule,
         "then": _describe_old_versions(result),
     }

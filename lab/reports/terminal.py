@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from lab.facts.form import write
 from lab.facts.records import Run
 from lab.facts.results import Result
-from lab.facts.text import WIDTH
+from lab.facts.text import WIDTH, harmless
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,7 +26,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=form, **options)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; --help shows how\n")
+        said = harmless(message).replace("\n", "\\n")
+        self.exit(2, f"{self.prog}: {said}; --help shows how\n")
 
 
 class Output:
