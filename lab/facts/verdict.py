@@ -22,7 +22,7 @@ from lab.facts.ratio import (
     times,
 )
 from lab.facts.results import THEN, Arm, MeasuredRatio, Metric
-from lab.facts.text import three_digits
+from lab.facts.text import count_of, three_digits
 
 IDLE = 0.15  # a server that is idle for more of the time is not bound by CPU time
 
@@ -276,7 +276,9 @@ def _too_few(arms: Arms, ratio: Ratio) -> str:
         if missing:
             figure = Metric(ratio.metric).removesuffix("_s")
             return f"{name} has too few answers in a round for its {figure}"
-    return "too few rounds for an interval"
+    rounds = arms[ratio.over].rounds
+    launches = count_of(len({each.launch for each in rounds}), "launch")
+    return f"{count_of(len(rounds), 'round')} of {launches} are too few rounds for an interval"
 
 
 def _claimed(found: MeasuredRatio, ratio: Ratio, word: Word, era: str) -> MeasuredRatio:

@@ -41,7 +41,7 @@ def test_a_difference_is_found_from_any_folder_and_nothing_is_left(folder):
     assert status in (0, 3), err  # 3 where the machine is busy, which is then said
     result = recorded(folder)
     assert (result.verdict == "REPRODUCED") == (status == 0)
-    assert 5 < result.ratios[0].estimate < 12
+    assert 2 < result.ratios[0].estimate < 15
     assert (len(result.arms["fast"].rounds), set(result.arms["fast"].launches)) == (7, {0})
     assert result.arms["slow"].expected == "4 / 50 ms = 80 requests/s"
     assert result.expect == "One waits 5 ms, the other 50 ms."
@@ -160,7 +160,7 @@ def test_what_cannot_run_is_said_in_a_line_and_leaves_nothing(folder, environmen
     status, out, err = folder.run("--quick", **environment)
     assert (status, out) == (1, ""), err
     assert said in err
-    assert "Traceback" not in err
+    assert err.count("Traceback") == ("NO_SUCH_APP" in err)  # the server's last words
     assert folder.processes() == []
 
 

@@ -117,16 +117,12 @@ def test_a_guard_ends_its_server_when_let_go(stubborn, tmp_path):
 
 @pytest.mark.slow
 def test_the_status_of_a_server_is_its_guards():
-    done = subprocess.run(
-        [sys.executable, GUARD, "", "0.1", "", "sh", "-c", "echo said; exit 7"],
-        stdin=subprocess.PIPE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 7
-    assert done.stdout.strip().isdigit()
-    assert done.stderr == "said\n"
+    command = [sys.executable, GUARD, "", "0.1", "", "sh", "-c", "echo said; exit 7"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as guard:
+        assert guard.wait(5) == 7  # while its standard input is open
+        assert guard.stdout and guard.stdout.read().strip().isdigit()
+        assert guard.stderr and guard.stderr.read() == "said\n"
 
 
 # What a script begins with that is to run as if Linux had nothing of its own.
