@@ -12,6 +12,7 @@ from pathlib import Path
 from multidict import CIMultiDict
 from yarl import URL
 
+from lab.facts.secrets import hide_in_text
 from lab.facts.text import parse_duration
 from lab.load.load import Load, encode_basic_auth
 
@@ -48,7 +49,7 @@ def read_body(data: str, data_file: str | None, json_text: str | None) -> bytes:
         try:
             json.loads(json_text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"--json {json_text[:30]!r} is no JSON: {error}") from error
+            raise ValueError(f"--json: no JSON: {error}") from error
         return json_text.encode()
     if data.startswith("@"):
         data_file = data[1:]
@@ -71,7 +72,7 @@ def make_headers(
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
-            raise ValueError(f"{line!r} is no header: write 'Name: value'")
+            raise ValueError("a header without a colon: write 'Name: value'")
         headers.add(name.strip(), value.strip())
     if content_type:
         headers.setdefault("Content-Type", content_type)
@@ -99,7 +100,8 @@ def _read_lines(path: Path, base: str) -> Iterator[Target]:
             if words:
                 yield _parse_target(words, path.parent, base)
         except (ValueError, OSError) as error:
-            raise ValueError(f"{path}:{number}: {line!r}: {error}") from error
+            shown = hide_in_text(line)
+            raise ValueError(f"{path}:{number}: {shown!r}: {error}") from error
 
 
 def _parse_target(words: list[str], folder: Path, base: str) -> Target:

@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from lab.facts.records import Asked
-from lab.facts.secrets import hide_in_headers, hide_in_url
+from lab.facts.secrets import hide_in_header, hide_in_headers, hide_in_url
 
 LOGS = (".csv", ".ndjson")  # a row an answer, as hey's and as vegeta's
 CLIENTS = ("wire", "aiohttp")
@@ -67,7 +67,8 @@ class Load:
         _check_forms(self)
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or not value.replace("\t", "").isprintable():
-                raise ValueError(f"{name + ': ' + value!r} is no header: write 'Name: value'")
+                shown = f"{name}: {hide_in_header(name, value)}"
+                raise ValueError(f"{shown!r} is no header: write 'Name: value'")
         self._set("method", self.method.upper())
         if self.requests is None and self.duration_s is None:
             self._set("duration_s", 10.0)
@@ -153,11 +154,11 @@ def encode_basic_auth(user: str, password: str = "") -> str:
 
 
 def _check_request(server: URL, method: str, url: str) -> None:
-    parsed = URL(url)
+    parsed, shown = URL(url), hide_in_url(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no URL to load: write http://HOST:PORT/PATH")
+        raise ValueError(f"{shown!r} is no URL to load: write http://HOST:PORT/PATH")
     if parsed.origin() != server.origin():
-        raise ValueError(f"{url}: not on {server.origin()}: a run is of one server")
+        raise ValueError(f"{shown}: not on {server.origin()}: a run is of one server")
     if not _TOKEN.fullmatch(method):
         raise ValueError(f"{method!r} is no method: write GET, POST or the like")
 

@@ -56,7 +56,7 @@ KEYS = {
         (["-d", "@no/such/file", URL], "no/such/file"),
         (["-D", "no/such/file", URL], "no/such/file"),
         (["-d", "@.", URL], "."),
-        (["-H", "nocolon", URL], "'nocolon' is no header"),
+        (["-H", "nocolon", URL], "a header without a colon"),
         (["-H", "a b: c", URL], "is no header"),
         (["--client", "curl", URL], "curl"),
         (["--seed", "x", URL], "--seed"),
