@@ -41,6 +41,12 @@ class Place:
         """The address of a file, from the page."""
         return os.path.relpath(target, self.page.parent).replace(os.sep, "/")
 
+    @property
+    def command(self) -> str:
+        """What makes the page, from where the records lie."""
+        page = os.path.relpath(self.page, self.folder.parent).replace(os.sep, "/")
+        return f"python summarize.py --html {page} {self.folder.name}"
+
     def record(self, result: Result) -> Path:
         return self.folder / f"{result.name}.json"
 
@@ -86,8 +92,7 @@ def make_page(results: Sequence[Result], folder: Path, page: Path) -> str:
         "script": Markup(script),
         "script_hash": HASH,
         "method": place.link(method) if method.is_file() else "",
-        "page_name": place.link(page) if page.is_absolute() else page.as_posix(),
-        "folder_name": folder.name,
+        "command": place.command,
     }
     text = environment.get_template("page.html").render(context)
     text = shrink(harmless(text))

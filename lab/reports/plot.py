@@ -184,7 +184,8 @@ def make_sheet(
     records: Sequence[Record], everything: bool = False, sources: Sequence[str] = ()
 ) -> Sheet:
     """What a picture of these records holds. Raises Unreadable where that is nothing."""
-    sources = sources or [record.name for record in records]
+    if len(sources) != len(records):  # they were merged, or a file held several
+        sources = [record.name for record in records]
     lines: list[Line] = []
     files: list[str] = []
     for record, source in zip(records, sources, strict=True):
