@@ -20,7 +20,17 @@ PORT = re.compile(r"((?:--port[ =]|127\.0\.0\.1:))\d+")
 
 
 def list_circumstances(result: Result) -> list[str]:
-    """A line or more for each thing that a figure depends on."""
+    """A line or more for each thing that a figure depends on, and the commands."""
+    known = {label: keep_together(text) for label, text in describe_made(result).items()}
+    lines = [wrapped(label, text, LABEL, BODY) for label, text in known.items()]
+    for command in list_commands(result):
+        pieces = textwrap.wrap(command, BODY - 6, break_long_words=False, break_on_hyphens=False)
+        lines.append("$ " + " \\\n    ".join(pieces))
+    return lines
+
+
+def describe_made(result: Result) -> dict[str, str]:
+    """What a figure depends on, by a label each."""
     facts = {
         "source": result.source,
         "versions": describe_environment(result.environment),
@@ -32,9 +42,7 @@ def list_circumstances(result: Result) -> list[str]:
         "rule": result.rule,
         "then": _describe_old_versions(result),
     }
-    known = {label: keep_together(text) for label, text in facts.items() if text}
-    lines = [wrapped(label, text, LABEL, BODY) for label, text in known.items()]
-    return lines + _list_commands(result)
+    return {label: text for label, text in facts.items() if text}
 
 
 def _describe_rounds(result: Result) -> str:
@@ -82,17 +90,10 @@ def _list_asked(result: Result) -> list[tuple[str, Arm | Evidence]]:
     return [*((asked.arm, asked) for asked in result.evidence), *result.arms.items()]
 
 
-def _list_commands(result: Result) -> list[str]:
+def list_commands(result: Result) -> list[str]:
     """Every command of today once, with one port for all: they differ in nothing else."""
-    commands: dict[str, None] = {}
-    for name, asked in _list_asked(result):
-        if not _is_old(name, asked):
-            commands[_simplify(asked)] = None
-    lines = []
-    for command in filter(None, commands):
-        pieces = textwrap.wrap(command, BODY - 6, break_long_words=False, break_on_hyphens=False)
-        lines.append("$ " + " \\\n    ".join(pieces))
-    return lines
+    today = [asked for name, asked in _list_asked(result) if not _is_old(name, asked)]
+    return list(dict.fromkeys(filter(None, map(_simplify, today))))
 
 
 def _simplify(asked: Arm | Evidence) -> str:

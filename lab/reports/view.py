@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from lab.facts.results import THEN, Arm, Evidence, Result
-from lab.facts.text import count_of, unit_of
+from lab.facts.text import unit_of
 from lab.facts.verdict import Word
-from lab.reports.finding import Finding, claimed_of, interval_of, sentence_of, times_of
-from lab.reports.report import describe_environment, describe_load, list_versions
+from lab.reports.claims import ADDRESS
+from lab.reports.finding import Finding, claimed_of, times_of
+from lab.reports.made import describe_made, list_commands
+from lab.reports.result import (
+    describe_behaviour,
+    describe_claim,
+    describe_p99,
+    describe_then_word,
+)
 from lab.reports.source import Source
 from lab.reports.table import format_cells
 
@@ -23,7 +29,6 @@ MARKS = {
     Word.NOT_REPRODUCED: "✗",
     Word.INCONCLUSIVE: "?",
 }
-ADDRESS = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:)\]]|\bgithub\.com/[\w./-]*\w")
 LONGEST_ANSWER = 200  # characters
 
 
@@ -122,12 +127,17 @@ class ClaimView:
 
     @property
     def sentences(self) -> list[str]:
-        """What was measured of what is claimed."""
-        found = []
-        for ratio in self.finding.claims:
-            claimed = f", claimed {claimed_of(ratio)}" if claimed_of(ratio) else ""
-            found.append(f"{sentence_of(ratio)} ({interval_of(ratio)}){claimed}")
-        return found
+        """What was measured of what is claimed, or seen where that is no ratio."""
+        found = [describe_claim(ratio) for ratio in self.finding.claims]
+        return found or describe_behaviour(self.result)
+
+    @property
+    def limits(self) -> list[str]:
+        """What to know beside it: a longer p99, and the word by CPU time."""
+        found = [describe_p99(self.result, ratio) for ratio in self.finding.claims]
+        if self.result.by_cpu:
+            found.append(f"by the CPU time of a request it is {self.result.by_cpu}")
+        return [text for text in found if text]
 
     @property
     def why(self) -> str:
@@ -138,6 +148,10 @@ class ClaimView:
     def causes(self) -> list[str]:
         """What else the control arms show."""
         return [cause for cause in self.result.cause if cause != self.why]
+
+    @property
+    def findings(self) -> list[str]:
+        return [said for said in self.result.findings if said not in self.sentences]
 
     @property
     def sources(self) -> list[Piece]:
@@ -190,35 +204,22 @@ class ClaimView:
 
     # ---- Then and now ------------------------------------------------------------------
     @property
-    def then(self) -> list[str]:
-        """What old versions do: the verdict, then each ratio."""
-        if not self.result.then:
-            return []
-        word = re.match(r"[A-Z ]*[A-Z]", self.result.then)
-        ratios = [found for ratio in self.finding.claims if (found := self.finding.then_of(ratio))]
-        if not ratios or not word:
-            return [self.result.then]
-        return [word[0], *(f"{sentence_of(ratio)} ({interval_of(ratio)})" for ratio in ratios)]
+    def then(self) -> str:
+        """The verdict on old versions."""
+        return describe_then_word(self.result)
 
     @property
-    def old_versions(self) -> str:
-        asked: list[Arm | Evidence] = [*self.result.evidence, *self.result.arms.values()]
-        versions = [list_versions(each.versions) for each in asked if each.versions]
-        return "; ".join(dict.fromkeys(versions))
+    def then_ratios(self) -> list[str]:
+        found = [self.finding.then_of(ratio) for ratio in self.finding.claims]
+        return [describe_claim(ratio) for ratio in found if ratio]
 
     # ---- How it was made ---------------------------------------------------------------
     @property
-    def made(self) -> str:
-        """The load, the rounds, the versions and the machine."""
-        result = self.result
-        parts = []
-        if result.load:
-            rounds = count_of(result.load.rounds or 1, "round")
-            launches = count_of(result.load.launches or 1, "launch")
-            parts.append(f"{describe_load(result.load)}, {rounds} in {launches}")
-        parts.append(describe_environment(result.environment))
-        parts.append(f"recorded {result.started[:10]}")
-        return "; ".join(parts)
+    def made(self) -> dict[str, str]:
+        """What the figures depend on, but for what the page says elsewhere."""
+        facts = describe_made(self.result)
+        recorded = {"recorded": self.result.started[:10]}
+        return {k: v for k, v in facts.items() if k not in ("source", "rule")} | recorded
 
     @property
     def run(self) -> str:
@@ -227,15 +228,13 @@ class ClaimView:
     @property
     def commands(self) -> list[str]:
         """The commands that started today's servers, each once."""
-        return _list_commands(asked for asked in self._asked() if not asked.versions)
+        return list_commands(self.result)
 
     @property
     def runs_then(self) -> bool:
         """Whether --then puts the claim to old versions."""
-        return any(asked.versions for asked in self._asked())
-
-    def _asked(self) -> list[Arm | Evidence]:
-        return [*self.result.evidence, *self.result.arms.values()]
+        asked: list[Arm | Evidence] = [*self.result.evidence, *self.result.arms.values()]
+        return any(each.versions for each in asked)
 
 
 def _figure_columns(arms: Sequence[Arm], unit_s: float, unit: str) -> list[Column]:
@@ -267,12 +266,6 @@ def _answer(asked: Evidence | None) -> Answer | None:
     text = " ".join(asked.answer.split())
     cut = text if len(text) <= LONGEST_ANSWER else f"{text[:LONGEST_ANSWER]}…"
     return Answer("✓" if is_answered else "✗", asked.status, cut)
-
-
-def _list_commands(asked: Iterable[Arm | Evidence]) -> list[str]:
-    """Every command once, with one port for all: they differ in nothing else."""
-    commands = (each.command.replace(str(each.port or "{}"), "8000") for each in asked)
-    return list(dict.fromkeys(" ".join(command.split()) for command in commands if command))
 
 
 def part_links(text: str) -> list[Piece]:
