@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +33,8 @@ class AnswerLog:
     """A row for every answer. Durations have nine decimals, and count from when it was due."""
 
     def __init__(self, path: Path) -> None:
-        self.file = path.open("w", encoding="utf-8")
+        self.path, self.file = path, path.open("w", encoding="utf-8")
+        self.fault: OSError | None = None  # why nothing more can be written
         self.waiting: list[Logged] = []
         self.is_hey = path.suffix == ".csv"
         self.written = 0
@@ -39,8 +42,24 @@ class AnswerLog:
             print(HEY_COLUMNS, file=self.file)
 
     def flush(self, began_ns: int, began: datetime) -> None:
-        """Write what has come, of a window that began at `began_ns` on our clock."""
+        """Write what has come, of a window that began at `began_ns` on our clock.
+
+        A full disk is no reason to end a load: it is noted, and nothing more is written.
+        """
         waiting, self.waiting = self.waiting, []
+        if self.fault:
+            return
+        try:
+            self._write(waiting, began_ns, began)
+            self.file.flush()
+        except OSError as error:
+            self.fault = error
+
+    def close(self) -> None:
+        with suppress(OSError):  # which flush() has noted
+            self.file.close()
+
+    def _write(self, waiting: Sequence[Logged], began_ns: int, began: datetime) -> None:
         for one in waiting:
             offset_ns = one.due_ns - began_ns
             if self.is_hey:
@@ -48,10 +67,6 @@ class AnswerLog:
             else:
                 self._write_as_vegeta(one, offset_ns, began)
             self.written += 1
-        self.file.flush()
-
-    def close(self) -> None:
-        self.file.close()
 
     def _write_as_hey(self, one: Logged, offset_ns: int) -> None:
         """Whole answers only, as hey has it; what hey calls dialling is all our send lag."""

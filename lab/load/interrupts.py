@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a load runs."""
+"""SIGINT, SIGTERM and SIGHUP while a load runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _do_nothing() -> None:
@@ -33,10 +33,11 @@ class Interrupts:
 
 @contextmanager
 def note_interrupts() -> Iterator[Interrupts]:
-    """Note signals, and leave their handlers as they were."""
+    """Note signals, and leave their handlers as they were. What nohup ignores stays ignored."""
     interrupts, handlers = Interrupts(), {}
     if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.signal(number, interrupts) for number in SIGNALS}
+        heard = [one for one in SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
+        handlers = {number: signal.signal(number, interrupts) for number in heard}
     try:
         yield interrupts
     finally:

@@ -33,6 +33,14 @@ Watch = Callable[[Counts | None, float], None]  # what has come, if it is known,
 Checkpoint = Callable[[Run], None]
 
 
+class PartlyLost(CannotRun):
+    """Something of a measurement is lost. What there is of it is its `record`."""
+
+    def __init__(self, why: str, record: Run) -> None:
+        super().__init__(why)
+        self.record = record
+
+
 def ignore(counts: Counts | None, elapsed_s: float) -> None:
     """A watch that sees nothing."""
 
@@ -61,7 +69,11 @@ class Measurement:
             raise Interrupted from None
         finally:
             gc.enable()
-        return mark_interrupted(record, self.interrupts)
+        record = mark_interrupted(record, self.interrupts)
+        log = self.engine.log
+        if log and log.fault:
+            raise PartlyLost(f"{log.path}: {log.fault}: not every answer is in it", record)
+        return record
 
     async def _run(self) -> Run:
         load, loop, task = self.load, asyncio.get_running_loop(), asyncio.current_task()

@@ -20,11 +20,11 @@ import msgspec
 from lab.facts.errors import CannotRun, Interrupted
 from lab.facts.form import Json
 from lab.facts.merging import merge
-from lab.facts.records import ClientCost, Environment, Run, Second
+from lab.facts.records import ClientCost, Environment, Run, Second, Trust, Validity
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account
-from lab.load.measurement import CHECKPOINT_S, Checkpoint, Watch, mark_interrupted
+from lab.load.measurement import CHECKPOINT_S, Checkpoint, PartlyLost, Watch, mark_interrupted
 from lab.load.plan import split_load
 
 POLL_S = 0.1
@@ -47,6 +47,7 @@ class Share:
         self.told = cast(IO[bytes], self.process.stdin)
         self.said = cast(IO[bytes], self.process.stdout)
         self.cannot = ""  # why it could not run
+        self.is_whole = False  # whether it has said its last
         self._latest: Json | None = None  # a record
 
     def __enter__(self) -> Share:
@@ -80,16 +81,22 @@ class Share:
     def _hear(self, said: Json) -> None:
         self.cannot = said.get("cannot", self.cannot)
         self._latest = said.get("run", self._latest)
+        self.is_whole = said.get("last", self.is_whole)
 
     @property
     def has_record(self) -> bool:
         return self._latest is not None
 
     def record(self) -> Run:
-        """Its latest. Raises CannotRun where it has none."""
-        if self._latest is None:
-            raise CannotRun(self.cannot or "a process of the client ended: see above")
+        """Its latest."""
+        assert self._latest
         return Run.from_json(self._latest)
+
+    def describe_end(self) -> str:
+        """How it ended before it had said its last."""
+        status = self.process.wait()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        return f"process {self.process.pid} of the client ended with {how}"
 
     def stop(self) -> None:
         """End it. It says what it has measured until then."""
@@ -116,13 +123,18 @@ class Team:
             share.stop()
 
     def follow(self, watch: Watch, checkpoint: Checkpoint | None) -> None:
-        """Set all of them going, and wait for their ends."""
+        """Set all of them going, and wait for their ends. Where one is lost, all end."""
         saved_s, began_s = 0.0, time.monotonic()
         with ThreadPoolExecutor(len(self.shares)) as pool:
             for share, part in zip(self.shares, split_load(self.load), strict=True):
                 share.begin(part)
-            following = [pool.submit(share.follow) for share in self.shares]
-            while wait(following, POLL_S).not_done:
+            following = {pool.submit(share.follow): share for share in self.shares}
+            while True:
+                done, not_done = wait(following, POLL_S)
+                if any(not following[one].is_whole for one in done):
+                    self.stop()
+                if not not_done:
+                    return
                 self.account.note_memory()
                 elapsed_s = time.monotonic() - began_s
                 if checkpoint and elapsed_s > saved_s + CHECKPOINT_S and self.have_records:
@@ -130,13 +142,31 @@ class Team:
                     checkpoint(self.record())
                 watch(None, elapsed_s)
 
+    def finish(self, is_interrupted: bool) -> Run:
+        """The record, once all have ended. Raises CannotRun, PartlyLost or Interrupted."""
+        for share in self.shares:
+            if share.cannot:
+                raise CannotRun(share.cannot)
+        lost = [share for share in self.shares if not share.is_whole]
+        if not any(share.has_record for share in self.shares):
+            if is_interrupted:
+                raise Interrupted
+            raise CannotRun(f"{lost[0].describe_end()}, before anything was saved: run it again")
+        if not lost or is_interrupted:
+            return self.record()
+        why = f"{lost[0].describe_end()}: what it did since it last said so is not in the record"
+        record = self.record()
+        reasons = [f"{why}, so run it again", *record.validity.reasons]
+        validity = Validity(verdict=Trust.INVALID, reasons=reasons)
+        raise PartlyLost(why, replace(record, validity=validity, interrupted=False))
+
     @property
     def have_records(self) -> bool:
         return all(share.has_record for share in self.shares)
 
     def record(self) -> Run:
         """What all saw at the same time, as one run: histograms merge exactly."""
-        runs = [share.record() for share in self.shares]
+        runs = [share.record() for share in self.shares if share.has_record]
         seen = replace(
             merge(runs),
             name=self.load.name or self.load.public_url,
@@ -156,9 +186,7 @@ def run_in_processes(
     with ExitStack() as stack:
         team = Team(load, stack, interrupts)
         team.follow(watch, checkpoint)
-        if interrupts.came and not team.have_records:
-            raise Interrupted
-        return mark_interrupted(team.record(), interrupts)
+        return mark_interrupted(team.finish(interrupts.came), interrupts)
 
 
 def _add_clients(runs: Sequence[Run], is_open: bool) -> ClientCost:

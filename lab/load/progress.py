@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from lab.facts.text import duration
@@ -51,7 +52,8 @@ class Progress:
         """Say on which of the lines it still is, where nothing else has come."""
         if self.in_lines and self.is_due:
             self.said_s = time.monotonic()
-            print(self.text, file=sys.stderr, flush=True)
+            with suppress(OSError):  # nobody reads it, which is no reason to measure nothing
+                print(self.text, file=sys.stderr, flush=True)
 
     def show_counts(self, counts: Counts | None, elapsed_s: float) -> None:
         """Elapsed, requests/s, p50, p99 and errors of a run so far."""
