@@ -9,10 +9,17 @@ This is the command line. As a library: ``lab.load.run.run(Load(url=…, request
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
+if __name__ == "__main__":  # who is interrupted while it imports has nothing to be told
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import argparse
 import gc
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +27,15 @@ from lab.facts.errors import CannotRun
 from lab.facts.objective import Objective, find_broken, parse_objectives
 from lab.facts.records import Objectives, Point, Run
 from lab.facts.results import Result
-from lab.facts.text import duration
+from lab.facts.text import duration, harmless
 from lab.load.load import Load
-from lab.load.options import COUNT, add_load_options, add_request_options, make_load
+from lab.load.measurement import PartlyLost
+from lab.load.options import (
+    add_comparison_options,
+    add_load_options,
+    add_request_options,
+    make_load,
+)
 from lab.load.progress import Progress
 from lab.load.run import run
 from lab.load.search import find_max
@@ -56,27 +69,15 @@ def make_parser() -> Parser:
     )
     add_load_options(parser)
     add_request_options(parser)
-    _add_results(parser)
-    return parser
-
-
-def _add_results(parser: Parser) -> None:
-    add = parser.add_argument_group("rounds, when there are several URLs").add_argument
-    add("--rounds", type=COUNT, metavar="N", default=6, help="of the duration each (6)")
-    add("--seed", type=int, default=1, metavar="N", help="of their order, and of all chance (1)")
+    add_comparison_options(parser)
     add = parser.add_argument_group("results").add_argument
-    add(
-        "-o",
-        "--output",
-        type=Output,
-        default=Output(""),
-        metavar="FILE|-",
-        help="the record, as JSON",
-    )
+    nowhere = Output("")
+    add("-o", "--output", type=Output, default=nowhere, metavar="FILE|-", help="the record, JSON")
     add("--samples", metavar="FILE", help="every answer: .csv as hey's, .ndjson as vegeta's")
     add("--name", default="", metavar="NAME", help="in the record (the URL)")
     add("--pid", type=int, metavar="PID", help="account for this process and its children")
     add("--quiet", action="store_true", help="no progress, no report")
+    return parser
 
 
 # ---- What is done -----------------------------------------------------------------------
@@ -95,6 +96,7 @@ def find_misuse(options: argparse.Namespace) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status: 0, 1, 2, 3 or 130."""
+    open_missing_streams()
     parser = make_parser()
     options = parser.parse_args(argv)
     misuse = find_misuse(options)
@@ -107,21 +109,50 @@ def main(argv: Sequence[str] | None = None) -> int:
             Path(options.samples).touch()  # so that it is an error now if it cannot be
     except (ValueError, OSError) as error:
         parser.error(str(error))
+    gc.freeze()  # what imports made is there to stay: nobody need look through it again
     try:
-        gc.freeze()  # what imports made is there to stay: nobody need look through it again
         record = measure(loads, objectives, options)
-        if not options.quiet and not options.output.is_stdout:
-            show(describe(record))
-        options.output.write(record)
+    except PartlyLost as error:
+        finish(error.record, options)
+        return fail(str(error))
     except CannotRun as error:
-        print(f"loadgen.py: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"loadgen.py: {error}: the record is lost, the report is above", file=sys.stderr)
-        return 1
+        return fail(str(error))
     except KeyboardInterrupt:
         return 130
-    return find_status(record, options.rounds)
+    return finish(record, options) or find_status(record, options.rounds)
+
+
+def fail(why: str) -> int:
+    """Say in a line what went wrong; returns the exit status."""
+    with suppress(OSError):  # nobody reads it
+        print(f"loadgen.py: {harmless(why)}", file=sys.stderr)
+    return 1
+
+
+def finish(record: Run | Result, options: argparse.Namespace) -> int:
+    """Save the record, then show it. Returns the exit status: 1 where either cannot be done."""
+    fault = ""
+    try:
+        options.output.write(record)
+    except OSError as error:
+        fault = f"{error}: the record is lost"
+    if not options.quiet and not options.output.is_stdout:
+        try:
+            show(describe(record))
+        except OSError as error:
+            fault = fault or f"standard output: {error}: the report is lost"
+    return fail(fault) if fault else 0
+
+
+def open_missing_streams() -> None:
+    """Where a standard stream is closed, open nothing in its place, or a socket would take it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def find_status(record: Run | Result, rounds: int) -> int:
@@ -151,25 +182,40 @@ def measure(
     loads: Sequence[Load], objectives: Sequence[Objective], options: argparse.Namespace
 ) -> Run | Result:
     """Do what the options ask for: a comparison, a search or one run."""
-    steps = len(loads) * options.rounds if len(loads) > 1 else 0
+    steps = len(loads) * (options.rounds or 0) if len(loads) > 1 else 0
     with Progress(steps, options.quiet) as progress:
         if len(loads) > 1:
-            from lab.load.comparison import compare_loads
+            from lab.load.comparison import Comparison
 
-            return compare_loads(loads, options.rounds, options.seed, progress, options.name)
+            asked = options.rounds, options.budget_s, options.name
+            return Comparison(loads, options.seed, progress, *asked).run()
         (load,) = loads
         if options.find_max:
             record = search(load, objectives, options.quiet, progress)
         else:
             progress.say(f"loading {load.public_url}")
-            checkpoint = options.output.write if options.output.path else None
-            record = run(load, progress.show_counts, checkpoint)
+            record = run(load, progress.show_counts, make_checkpoint(options.output))
     if not objectives:
         return record
     slo = record.slo or Objectives()
     return replace(
         record, slo=replace(slo, asked=options.slo, broken=find_broken(record, objectives))
     )
+
+
+def make_checkpoint(output: Output) -> Callable[[Run], None] | None:
+    """What saves a record that is not whole yet, where it goes to a file.
+
+    That it cannot be saved now is no reason to end: it may be possible when it is whole.
+    """
+    if not output.path:
+        return None
+
+    def save(record: Run) -> None:
+        with suppress(OSError):
+            output.write(record)
+
+    return save
 
 
 def search(load: Load, goals: Sequence[Objective], is_quiet: bool, progress: Progress) -> Run:
@@ -185,4 +231,5 @@ def search(load: Load, goals: Sequence[Objective], is_quiet: bool, progress: Pro
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())
