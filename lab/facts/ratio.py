@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from lab.facts.interval import Interval, median_interval, ratio_interval
+from lab.facts.interval import Interval, ratio_interval
 from lab.facts.records import Topic
 from lab.facts.results import Arm, MeasuredRatio, Metric, Round
 from lab.facts.text import three_digits
@@ -108,7 +108,7 @@ def measure(
     ]
     known = [(x / y, a, b) for x, y, a, b in pairs if x is not None and y]
     launches = [a.launch for _, a, _ in known]
-    found = _interval([ratio for ratio, _, _ in known], launches)
+    found = ratio_interval([ratio for ratio, _, _ in known], launches)
     if found is None:
         return None
     measured = MeasuredRatio(over=over, under=under, metric=metric, **vars(found))
@@ -147,19 +147,10 @@ def _widening(
         return 0.0
     if any(max(s_over, s_under) >= 1 for _, s_over, s_under in sides):
         return 1.0
-    moved_down = _interval([ratio * (1 - s_under) for ratio, _, s_under in sides], launches)
-    moved_up = _interval([ratio / (1 - s_over) for ratio, s_over, _ in sides], launches)
+    moved_down = ratio_interval([ratio * (1 - s_under) for ratio, _, s_under in sides], launches)
+    moved_up = ratio_interval([ratio / (1 - s_over) for ratio, s_over, _ in sides], launches)
     assert moved_down and moved_up  # of as many ratios as there is one of
     return max(0.0, 1 - moved_down.low / found.low, 1 - found.high / moved_up.high)
-
-
-def _interval(ratios: Sequence[float], launches: Sequence[int]) -> Interval | None:
-    """Over launches; over the rounds alone where there is but one launch, as with --quick."""
-    if not ratios or min(ratios) <= 0:
-        return None
-    if len(set(launches)) > 1:
-        return ratio_interval(ratios, launches)
-    return median_interval(ratios)
 
 
 def weigh(arms: Arms, over: str, under: str) -> tuple[MeasuredRatio | None, list[str]]:

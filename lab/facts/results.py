@@ -149,6 +149,7 @@ class Result:
     another_reason: bool = False  # it holds, but not for the reason that its source gives
     by_cpu: str = ""  # the word by CPU time for a request, where something else limited
     repeated: int = 0  # rounds that the machine disturbed, and that were done again
+    interrupted: bool = False  # by the user, before it was decided
     services: dict[str, str] = field(default_factory=dict)  # commands of what ran beside all arms
     environment: Environment = field(default_factory=Environment)
 

@@ -9,6 +9,9 @@ from lab.facts.records import Run
 from lab.load.load import Load
 from lab.load.run import run
 
+BUDGET_S = 60.0  # for a comparison, unless told otherwise
+ROUND_S = 1.0  # for each load in a round, unless told otherwise
+
 
 class RoundsInterrupted(Interrupted):
     """The user ended the rounds. `runs` holds those that are whole, by the name of the arm."""
