@@ -19,6 +19,7 @@ from lab.load.inputs import (
     read_targets,
 )
 from lab.load.load import CLIENTS, Load
+from lab.load.rounds import BUDGET_S, ROUND_S
 from lab.load.search import STEP_S
 
 Value = TypeVar("Value")
@@ -106,6 +107,13 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     add("--expect", metavar="STATUS|TEXT", help="all else is an error (a status above 399)")
 
 
+def add_comparison_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("several URLs, in rounds until it is decided").add_argument
+    add("--budget", dest="budget_s", type=TIME, metavar="T", default=BUDGET_S, help="at most (1m)")
+    add("--rounds", type=COUNT, metavar="N", help="exactly so many instead")
+    add("--seed", type=int, default=1, metavar="N", help="of their order, and of all chance (1)")
+
+
 def make_load(options: argparse.Namespace, url: str) -> Load:
     """The Load that the options ask for. Raises ValueError or OSError."""
     named = {field.name: getattr(options, field.name, None) for field in fields(Load)}
@@ -122,6 +130,9 @@ def make_load(options: argparse.Namespace, url: str) -> Load:
         kind = "application/json" if options.json else "text/plain"
     given["headers"] = make_headers(options.header, kind, options.auth)
     given["method"] = options.method or ("POST" if has_body else "GET")
-    if options.find_max and not options.duration_s:
-        given["duration_s"] = STEP_S
+    if not options.duration_s and not options.requests:
+        if options.find_max:
+            given["duration_s"] = STEP_S
+        elif len(options.urls) > 1:
+            given["duration_s"] = ROUND_S
     return Load(**given | {"url": url})
