@@ -116,15 +116,3 @@ def test_an_interrupt_ends_all_processes_with_a_report(tmp_path: Path) -> None:
 def test_an_error_of_several_processes_is_one_line() -> None:
     refused = f"http://127.0.0.1:{servers.free_port()}/"
     assert "refused" in fails(1, "--processes", 2, "-n", 10, refused)
-
-
-@slow
-def test_a_process_that_is_killed_is_an_error() -> None:
-    arguments = ["--processes", 2, "-z", "1s", "-c", 4]
-    with Server(delayed(0.01)) as server, started(*arguments, server.url) as process:
-        wait_until(lambda: len(server.requests) > 20)
-        psutil.Process(process.pid).children()[0].kill()
-        stdout, stderr = process.communicate(timeout=20)
-    assert (process.returncode, stdout) == (1, "")
-    assert len(stderr.splitlines()) == 1
-    assert "process" in stderr
