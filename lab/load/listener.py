@@ -19,16 +19,22 @@ def find_listener(url: str) -> int | None:
     """The process that answers a URL of this machine: of several that share the socket the one
     that started the others. None where it is elsewhere, or the system does not tell.
     """
-    parts = urlsplit(url)
-    if not HERE.fullmatch(parts.hostname or ""):
-        return None
-    sockets = _find_sockets(parts.port or PORTS[parts.scheme])
+    port = find_local_port(url)
+    sockets = _find_sockets(port) if port else set()
     if not sockets:
         return None
     table = read_processes()
     owners = {pid for pid in table if sockets & _sockets_of(pid)}
     first = [pid for pid in owners if table[pid].parent not in owners]
     return first[0] if len(first) == 1 else None
+
+
+def find_local_port(url: str) -> int | None:
+    """The port of a URL of this machine; None where it is elsewhere."""
+    parts = urlsplit(url)
+    if not HERE.fullmatch(parts.hostname or ""):
+        return None
+    return parts.port or PORTS[parts.scheme]
 
 
 def _find_sockets(port: int) -> set[str]:

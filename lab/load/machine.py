@@ -9,12 +9,13 @@ from typing import Any
 from lab.facts.records import ClientCost, Memory, Run, ServerCost
 from lab.facts.validity import judge
 from lab.load.environment import environment_of
+from lab.load.listener import find_local_port
+from lab.load.listenqueue import read_listen_queue
 from lab.load.processtable import (
     CpuTimes,
     add_known,
     children_of,
     read_cpu_times,
-    read_listen_overflows,
     read_process,
     read_processes,
     read_queued_s,
@@ -35,7 +36,6 @@ class Machine:
         ours = {one.pid for one in (*self.tree, *children_of(me, table))} | {me}
         self.others = {one.key: one for one in table.values() if one.pid not in ours}
         self.times = read_cpu_times()
-        self.overflows = read_listen_overflows()
 
     def memory(self) -> Memory:
         """What the server's processes hold now."""
@@ -62,10 +62,17 @@ class Machine:
 class Account:
     """What the server and the machine do from when this is made, for the record of a run."""
 
-    def __init__(self, server_pid: int | None) -> None:
+    def __init__(self, server_pid: int | None, url: str) -> None:
         self.server_pid = server_pid
         self.before = Machine(server_pid)
         self.memory = self.before.memory()
+        self.port = find_local_port(url)
+        self.drops = self._read_drops()
+
+    def _read_drops(self) -> int:
+        """Connections that the server's own queue had no room for; 0 if unknown."""
+        queue = read_listen_queue(self.port) if self.port else None
+        return queue.drops if queue else 0
 
     def note_memory(self) -> None:
         """Keep the most that the server has held."""
@@ -98,7 +105,7 @@ class Account:
         name, neighbour_s = after.find_neighbour(self.before)
         client = replace(
             run.client,
-            listen_overflows=after.overflows - self.before.overflows,
+            listen_overflows=max(self._read_drops() - self.drops, 0),
             neighbour=name,
             neighbour_busy=neighbour_s / max(run.elapsed_s, 1e-9),
         )

@@ -93,7 +93,7 @@ class Measurement:
                 await engine.run_phase(None, load.warmup_s, lambda _: None, load.warmup_s)
                 if engine.interrupted:
                     raise Interrupted
-            self.account = Account(load.pid)
+            self.account = Account(load.pid, load.url)
             if load.samples:
                 engine.log = AnswerLog(Path(load.samples))
             await engine.run_phase(load.requests, load.duration_s or math.inf, self._tick)

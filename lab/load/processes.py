@@ -116,7 +116,7 @@ class Team:
             self.stop()
         for share in self.shares:
             share.wait_until_ready()
-        self.account = Account(load.pid)
+        self.account = Account(load.pid, load.url)
 
     def stop(self) -> None:
         for share in self.shares:

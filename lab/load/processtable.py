@@ -134,12 +134,3 @@ def add_known(values: list[float | None]) -> float | None:
     """The sum of those that are known; None where none is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def read_listen_overflows() -> int:
-    """How often this machine dropped a connection for a full listen queue; 0 if unknown."""
-    with suppress(OSError):  # not Linux
-        lines = Path("/proc/net/netstat").read_text().splitlines()
-        names, values = (line.split() for line in lines if line.startswith("TcpExt:"))
-        return int(dict(zip(names, values, strict=True))["ListenOverflows"])
-    return 0

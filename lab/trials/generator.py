@@ -49,7 +49,7 @@ def generate(command: str, load: Load, folder: Path) -> Run:
     """
     whole_s = math.ceil(load.duration_s or 1)  # neither wrk nor ab knows half a second
     argv = shlex.split(command.format(**{**asdict(load), "duration_s": whole_s}))
-    started, account = datetime.now(UTC), Account(load.pid)
+    started, account = datetime.now(UTC), Account(load.pid, load.url)
     with tempfile.NamedTemporaryFile() as output:
         cpu_s = _run_tool(argv, folder, output.name)
         said = read(Path(output.name))

@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -132,25 +131,6 @@ def versions_of(command: str, names: frozenset[str], folder: Path) -> dict[str, 
         why = " ".join(said.stderr.rpartition("error: ")[2].split())
         raise CannotRun(f"$ {shlex.join(asked[:at])} failed: {why[:300]}")
     return dict(json.loads(said.stdout))
-
-
-def backlog_of(port: int) -> int | None:
-    """How many connections may wait to be accepted on a port, as the kernel has it in force.
-
-    It is the Send-Q of `ss -ltn`, asked for as that does (sock_diag(7)); None where there is
-    no such kernel.
-    """
-    dump, listening, by_family = 0x301, 1 << 10, 20
-    asked = struct.pack("=BBxxI", socket.AF_INET, socket.IPPROTO_TCP, listening)
-    asked += struct.pack("!H46x", port)
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as kernel:
-            kernel.send(struct.pack("=IHHII", 16 + len(asked), by_family, dump, 1, 0) + asked)
-            found = kernel.recv(65536)
-    except (AttributeError, OSError):
-        return None
-    is_socket = struct.unpack_from("=H", found, 4)[0] == by_family
-    return int(struct.unpack_from("=I", found, 16 + 60)[0]) if is_socket else None
 
 
 def find_port() -> int:

@@ -19,6 +19,7 @@ from lab.facts.results import Arm
 from lab.facts.rounds import balanced_orders
 from lab.facts.text import count_of
 from lab.facts.validity import OF_THE_MACHINE, find_margin
+from lab.load.listenqueue import read_listen_queue
 from lab.load.load import Load
 from lab.load.machine import Machine
 from lab.load.progress import SILENT_S, Progress
@@ -28,7 +29,6 @@ from lab.trials.generator import generate, load_beside
 from lab.trials.servers import (
     FIRST_START_S,
     Server,
-    backlog_of,
     count_workers,
     run_servers,
     stay_on,
@@ -233,7 +233,8 @@ class Trial:
         for name, server in servers.items():
             seen = self.seen[name]
             seen.command, seen.port = server.command, server.port
-            seen.backlog = backlog_of(server.port)
+            queue = read_listen_queue(server.port)
+            seen.backlog = queue.limit if queue else None
             if self.plan.ask_after:
                 seen.said.append(self._ask(server))
             lines = server.output() if self.plan.log_counts else []

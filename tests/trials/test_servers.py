@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ import pytest
 
 from lab.load.load import Load
 from lab.trials import servers
-from lab.trials.servers import Server, backlog_of, cores_for, count_workers, run_servers, stay_on
+from lab.trials.servers import Server, cores_for, count_workers, run_servers, stay_on
 
 FOLDER = Path(__file__).parent / "programs"
 COMMAND = "python server.py {port}"
@@ -48,21 +47,6 @@ def test_without_affinity_all_cores_are_for_all(monkeypatch):
     monkeypatch.setattr(servers, "CORES", [])
     assert cores_for("uvicorn app:app") == (set(), set())
     stay_on({0})
-
-
-@linux
-@pytest.mark.parametrize("asked", [1, 5, 128])
-def test_the_listen_queue_in_force_is_the_kernels(asked):
-    with socket.create_server(("127.0.0.1", 0), backlog=asked) as server:
-        port = server.getsockname()[1]
-        assert backlog_of(port) == asked
-    assert backlog_of(port) is None
-
-
-def test_without_netlink_the_listen_queue_is_not_known(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        monkeypatch.delattr(socket, "AF_NETLINK", raising=False)
-        assert backlog_of(listener.getsockname()[1]) is None
 
 
 def ask(server: Server, path: str) -> dict[str, str]:
