@@ -9,8 +9,8 @@
 
 Claim      uvloop makes asyncio 2 to 4 times as fast.
 Source     https://github.com/MagicStack/uvloop, README: an echo server. Mean response
-           times of uvicorn: uvloop and httptools 27 ms, asyncio and httptools 41, uvloop
-           and h11 85, asyncio and h11 109 (Starlette, 1000 connections, July 2019):
+           times of uvicorn: uvloop and httptools 27 ms, asyncio and httptools 41,
+           uvloop and h11 85, asyncio and h11 109 (Starlette, 1000 connections, 2019):
            https://github.com/the-benchmarker/web-frameworks/issues/1598
 Expect     With 1000 connections, a mean of 27 ms is 1000 / 27 ms = 37,000 requests/s.
            Let the loop cost L and the parser P: asyncio for uvloop adds 14 ms, h11 for
