@@ -48,7 +48,7 @@ def rows_of(results: list[Result]) -> list[list[str]]:
 
 # ---- Marks -----------------------------------------------------------------------------
 def test_what_stands_between_marks_is_made_anew(tmp_path):
-    page = make_page(tmp_path, "the claims", "the versions")
+    page = make_page(tmp_path, "the claims", "the trust")
     assert is_stale(page, RESULTS)
     write_readme(page, RESULTS)
     text = page.read_text(encoding="utf-8")
@@ -85,22 +85,23 @@ def test_a_mark_without_its_end_is_an_error(tmp_path):
 def test_a_row_has_number_claim_verdict_and_figure():
     number, claim, verdict, measured = rows_of([make_reproduced()])[0]
     assert number == "[03](experiments/03_blocking_sleep.py)"
-    assert claim == "time.sleep() in an async endpoint holds up every other request"
-    assert (verdict, measured) == ("**REPRODUCED**", "19.5× (95 % CI 18.6–20.5)")
+    title = "time.sleep() in an async endpoint holds up every other request"
+    assert claim == f"{title} (Stack Overflow)"
+    assert (verdict, measured) == ("REPRODUCED", "19.5× (18.6–20.5)")
 
 
 def test_claimed_stands_beside_measured():
     arms = make_arms(fast=2, slow=1)
     ratios = [make_ratio(arms, "fast", "slow", claim=True, claimed=48.2)]
     result = make_result(claim="x", arms=arms, ratios=ratios, verdict="EXAGGERATED")
-    assert rows_of([result])[0][3] == "claimed 48.2×, measured 2.00× (95 % CI 2.00–2.00)"
+    assert rows_of([result])[0][3] == "48.2× → 2.00× (2.00–2.00)"
 
 
 def test_another_reason_and_an_old_verdict_stand_with_the_word():
     result = replace(make_reproduced(), another_reason=True, then="EXAGGERATED 2.00× (…)")
-    assert rows_of([result])[0][2] == "**REPRODUCED**, for another reason; then EXAGGERATED"
+    assert rows_of([result])[0][2] == "REPRODUCED, for another reason; then EXAGGERATED"
     same = replace(result, then="REPRODUCED 2.00×")
-    assert rows_of([same])[0][2] == "**REPRODUCED**, for another reason"
+    assert rows_of([same])[0][2] == "REPRODUCED, for another reason"
 
 
 @pytest.mark.parametrize(
@@ -124,13 +125,14 @@ def test_a_source_of_several_claims_stands_once():
     table = tabulate_claims([Finding(result) for result in results])
     assert table.count("https://a.org/b") == 1
     assert table.count("([source][s1])") == 2
+    assert "([source](https://a.org/b))" in tabulate_claims([Finding(results[0])])
 
 
 def test_claims_are_grouped_by_question_and_in_order():
     table = tabulate_claims([Finding(result) for result in reversed(RESULTS)])
     places = [
         table.index(text)
-        for text in ("### Async and threads", "[03]", "### Features and what they cost", "[01]")
+        for text in ("**Async and threads**", "[03]", "**Features and what they cost**", "[01]")
     ]
     assert places == sorted(places)
 
@@ -145,14 +147,14 @@ def test_no_cell_is_wider_than_it_may():
 
 def test_names_do_not_break_a_row():
     rows = rows_of([replace(make_reproduced(), title="a | b <script>")])
-    assert rows[0][1] == "a \\| b \\<script>"
+    assert rows[0][1] == "a \\| b \\<script> (Stack Overflow)"
 
 
 # ---- The rest --------------------------------------------------------------------------
-def test_the_versions_are_those_of_most_records():
+def test_the_machine_is_that_of_most_records():
     other = replace(make_reproduced(), environment=replace(ENVIRONMENT, python="3.14.0"))
-    said = make_blocks([*RESULTS, other])["the versions"]
-    assert "Python 3.11.7" in said
+    said = make_blocks([*RESULTS, other])["the claims"]
+    assert "Recorded 2026-11-20 with the versions in requirements.txt, Python 3.11.7, AMD" in said
     assert "3.14.0" not in said
 
 
@@ -164,7 +166,15 @@ def test_one_run_is_shown_up_to_how_it_was_made():
 
 
 def test_verdicts_are_counted():
-    assert make_blocks(RESULTS)["the count"] == "Of 2 claims: 1 REPRODUCED, 1 NOT REPRODUCED."
+    said = make_blocks(RESULTS)["the claims"]
+    assert said.startswith("Of 2 claims: 1 REPRODUCED, 1 NOT REPRODUCED.")
+
+
+def test_reasons_to_trust_it_have_the_figures_of_the_records():
+    said = make_blocks(RESULTS)["the trust"]
+    assert len(said.split("\n")) == 5
+    assert "0.00180 million in these records" in said
+    assert "6 rounds in 1 launches decided" in said
 
 
 # ---- The page of this repository -------------------------------------------------------
