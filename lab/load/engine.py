@@ -155,7 +155,7 @@ class Engine:
         """Start counting from nothing, for the warm-up or for the window that is measured."""
         self.tally = Tally(len(self.templates))
         for template in self.templates:
-            template.known = None
+            template.forget()
             template.alike = self.tally.times_of(200, target=template.number)
         self.chance = random.Random(self.load.seed)
         self.deck = self._deal()

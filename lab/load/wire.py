@@ -16,14 +16,15 @@ from lab.load.engine import Client, Engine
 from lab.load.sockets import Connection
 
 NOBODY = asyncio.Protocol()
+LONGEST_HEAD = 1 << 20  # bytes of status line and headers, with all 1xx answers before them
 
 
 class Wire(Client, asyncio.Protocol):
     """A connection of bare protocol, over as many sockets as it takes.
 
     The request is one constant, or made anew from the template's bodies. An answer is parsed
-    by httptools, unless it is byte for byte the whole answer that was parsed last: then what
-    it says is known.
+    by httptools, unless it is the whole answer that was parsed last, byte for byte or but for
+    a body of the same length: then what it says is known.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -108,7 +109,7 @@ class Wire(Client, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         template = self.template
-        if data == template.known and self.fresh:
+        if self.fresh and (data == template.known or template.is_alike(data)):
             now_ns, engine = perf_counter_ns(), self.engine
             if self.lag_ns:
                 template.alike.pack(now_ns - self.due_ns, self.lag_ns)
@@ -133,9 +134,11 @@ class Wire(Client, asyncio.Protocol):
     def parse(self, data: bytes) -> None:
         whole = data if self.fresh else None
         if self.fresh:
-            self.fresh = self.complete = False
-            self.status = self.body_bytes = 0
+            self.fresh = self.complete = self.has_head = False
+            self.status = self.body_bytes = self.head_bytes = 0
             self.expectation.begin()
+        if not self.has_head:
+            self.head_bytes += len(data)
         if self.parser is None:
             self.parser = httptools.HttpResponseParser(self)
         try:
@@ -149,18 +152,25 @@ class Wire(Client, asyncio.Protocol):
             self.keep = False
         if self.complete:
             self.answered(whole)
+        elif not self.has_head and self.head_bytes > LONGEST_HEAD:
+            self.fail(ErrorKind.PROTOCOL)
 
     def on_message_begin(self) -> None:
         if self.complete:  # more than was asked for
             self.keep = False
-        self.framed = False
+        self.has_length = self.is_chunked = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.framed |= name.lower() in (b"content-length", b"transfer-encoding")
+        lower = name.lower()
+        if lower == b"content-length":
+            self.has_length = True
+        elif lower == b"transfer-encoding":
+            self.is_chunked = True
 
     def on_headers_complete(self) -> None:
         if not self.complete:
             self.status = self.parser.get_status_code()
+            self.has_head = self.status // 100 != 1
 
     def on_body(self, piece: bytes) -> None:
         if not self.complete:
@@ -176,11 +186,17 @@ class Wire(Client, asyncio.Protocol):
         if self.transport is None:  # still in the handshake, which will say so itself
             return
         self.transport = None
-        if self.busy and not error and not self.fresh and self.status >= 200 and not self.framed:
-            self.keep = False  # a body that ends with the connection
+        if self.busy and not error and self.ends_with_connection:
+            self.keep = False
             self.answered(None)
         elif self.busy:
             self.fail(ErrorKind.RESET if self.fresh else ErrorKind.INCOMPLETE)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether the answer under way has no other end."""
+        is_unframed = not self.fresh and self.status >= 200
+        return is_unframed and not (self.has_length or self.is_chunked)
 
     def answered(self, whole: bytes | None) -> None:
         engine, kind = self.engine, self.expectation.find_error(self.status)
@@ -189,8 +205,9 @@ class Wire(Client, asyncio.Protocol):
             self.drop()
         if whole is not None and is_kept == engine.load.keepalive and not engine.log:
             template = self.template
-            template.known = whole
             template.alike = engine.tally.times_of(self.status, kind, template.number)
+            is_sized = self.has_length and not self.is_chunked and not self.expectation.text
+            template.learn(whole, self.body_bytes if is_sized else None)
         self.settle(self.status, kind)
 
     def fail(self, kind: ErrorKind) -> None:

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 import servers
-from driving import both, holds, known
+from driving import BAD, both, holds, known
 from servers import OK, Answer, Server, answer, in_turn
 
 from lab.load.load import Load
@@ -94,6 +94,40 @@ def test_alternating_answers_are_each_counted_as_what_they_are() -> None:
     assert result.statuses == {"200": 803 - 101, "404": 101}
     assert result.errors == {"status": 101, "body": 200}
     assert result.ok == 502
+
+
+@pytest.mark.parametrize("expect", [None, "aa"])
+@pytest.mark.parametrize("keepalive", [True, False])
+def test_answers_that_differ_in_their_bodies_are_each_looked_at(
+    expect: str | None, keepalive: bool
+) -> None:
+    """Also where the heads are the same, for which `wire` does not parse them again."""
+    bodies = [b"aa", b"bb", b"aa", b"ccc", b"cc!"]
+    kinds = [*(Answer((answer(body),)) for body in bodies), BAD, Answer((servers.CHUNKED,))]
+    with Server(in_turn(*kinds)) as server:
+        load = Load(url=server.url, requests=140, connections=1, expect=expect, keepalive=keepalive)
+        result = run(load)
+    holds(result, 140)
+    assert result.statuses == {"200": 120, "500": 20}
+    assert result.errors == ({"status": 20, "body": 80} if expect else {"status": 20})
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", *[b"x" * 2**16] * 40),
+        (b"HTTP/1.1 200 OK\r\n", *[b"X: %s\r\n" % (b"x" * 1000) * 64] * 40),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,) * 50,
+    ],
+    ids=["one value", "many headers", "many 100s"],
+)
+def test_a_head_without_end_is_a_fault_of_protocol(pieces: tuple[bytes, ...]) -> None:
+    with Server(in_turn(Answer(pieces, "hang", gap_s=0.0))) as server:
+        load = Load(url=server.url, requests=2, connections=1, timeout_s=5.0)
+        result = run(load)
+    holds(result, 2)
+    assert result.errors == {"protocol": 2}
+    assert result.elapsed_s < 5
 
 
 @pytest.mark.parametrize(("client", "limit_bytes"), [("wire", 4e6), ("aiohttp", 7e6)])
