@@ -19,6 +19,7 @@ from lab.facts.histogram import Figures, Histogram
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1e12)]  # requests/s
 Share = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -77,7 +78,7 @@ class Asked:
     connections: Positive
     requests: int | None = None  # None: as many as fit in the duration
     duration_s: float | None = None
-    rate: float | None = None  # requests/s of an open loop
+    rate: Rate | None = None  # of an open loop
     arrivals: str | None = "constant"
     think_s: tuple[float, float] | None = None
     timeout_s: float = 20.0
@@ -209,8 +210,8 @@ class Target:
 class Point:
     """One rate of an open loop, and what became of it."""
 
-    rate: float  # requests/s asked for
-    throughput: float  # requests/s answered right
+    rate: Rate  # asked for
+    throughput: Rate  # of what was answered right
     failed: Count
     requests: Count
     p50_s: Seconds | None
@@ -225,7 +226,7 @@ class Objectives:
     asked: str = ""
     broken: list[str] = field(default_factory=list)
     sought: bool = False  # whether the highest rate was searched
-    max_rate: float | None = None  # the highest that keeps them
+    max_rate: Rate | None = None  # the highest that keeps them
 
     def to_json(self) -> Json:
         found: Json = {"max_rate": self.max_rate} if self.sought else {}

@@ -10,7 +10,18 @@ from typing import Any, ClassVar
 from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
 from lab.facts.interval import Interval
-from lab.facts.records import Asked, Environment, Memory, Point, Run, Share, Topic, with_ends
+from lab.facts.records import (
+    Asked,
+    Environment,
+    Memory,
+    Point,
+    Rate,
+    Run,
+    Seconds,
+    Share,
+    Topic,
+    with_ends,
+)
 
 THEN = ", then"  # what the name of an arm on old versions ends in
 
@@ -30,9 +41,9 @@ class Metric(StrEnum):
 class Round:
     """What an arm did in one round."""
 
-    throughput: float  # requests/s that were right
-    p50_s: float | None
-    p99_s: float | None
+    throughput: Rate  # of those that were right
+    p50_s: Seconds | None
+    p99_s: Seconds | None
     server_cpu_us: float | None = None  # for a request
     client_cpu_us: float | None = None  # for a request
     elapsed_s: float = 0.0

@@ -192,7 +192,10 @@ def _explain(content: bytes, text: str) -> NoReturn:
         raise Unreadable("a record of loadgen.py that was cut off or damaged: write it again")
     for reader in find_readers():
         if reader.begins and re.search(rf"^[ \t]*(?:{reader.begins})", text[:HEAD], re.M):
-            raise Unreadable(f"{reader.source}: cut off or damaged; save all that it writes")
+            raise Unreadable(
+                f"{reader.source}: cut off, damaged, or of a run that failed: look into it, and "
+                "save all that the tool writes"
+            )
     if content.lstrip().startswith(b"{"):
         try:
             msgspec.json.decode(content, type=dict[str, msgspec.Raw])

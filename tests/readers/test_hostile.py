@@ -72,6 +72,7 @@ def pack_count(count: int) -> bytes:
         ("load", [], "`$.load`"),
         ("load.connections", 0, "`$.load.connections`"),
         ("load.processes", 0, "`$.load.processes`"),
+        ("load.rate", 1e300, "`$.load.rate`"),
         ("histograms", [], "not a whole record"),
         ("histograms.latency_s", {}, "not a whole record"),
         ("histograms.latency_s", "AAAA", "not an HdrHistogram"),
