@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from lab.facts.interval import Interval
-from lab.facts.ratio import LEAST, NOT_ENOUGH, compared, weigh
+from lab.facts.ratio import LEAST, NOT_ENOUGH, compared, measure, weigh
 from lab.facts.records import Run
-from lab.facts.results import MeasuredRatio, Result
+from lab.facts.results import MeasuredRatio, Metric, Result
 from lab.facts.rounds import balanced_orders, make_arm
 from lab.facts.text import three_digits
 from lab.load.environment import environment_of
@@ -77,8 +77,9 @@ class Comparison:
             return False
         if result.reasons:
             return True
-        open_ones = [each for each in result.ratios if compared(each.judged) == NOT_ENOUGH]
-        if len(result.ratios) == len(self.loads) - 1 and not open_ones:
+        rates = [each for each in result.ratios if each.metric == Metric.THROUGHPUT]
+        open_ones = [each for each in rates if compared(each.judged) == NOT_ENOUGH]
+        if len(rates) == len(self.loads) - 1 and not open_ones:
             return True
         left_s = self.budget_s - result.elapsed_s
         if left_s < result.elapsed_s / done:
@@ -95,7 +96,8 @@ class Comparison:
         first, *others = arms or [""]
         for other in others:
             ratio, why = weigh(arms, other, first)
-            ratios += [ratio] if ratio else []
+            cost = measure(arms, other, first, Metric.SERVER_CPU)
+            ratios += [each for each in (ratio, cost) if each]
             found += [reason for reason in why if reason not in found]
         rounds = len(next(iter(self.runs.values())))
         return Result(
