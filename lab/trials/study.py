@@ -67,6 +67,7 @@ class Study:
             if name not in self.expected
         }
         self.dose = self._dose()
+        self.latest = Verdict(word=Word.INCONCLUSIVE)  # of today's versions, at the last look
         self.result = Result(
             name=script.path.stem,
             title=script.title,
@@ -241,9 +242,10 @@ class Study:
         """What is not decided yet: the verdict, today's and then's, and its reason."""
         claim, waits = self.dials.claim, []
         if not isinstance(claim, Answers):
-            for era in ("", THEN) if self._has(arms, claim, THEN) else ("",):
-                self.latest = decide(arms, claim, self.dials.subject, era)
-                waits.append(self.latest.waits_for)
+            self.latest = decide(arms, claim, self.dials.subject)
+            waits.append(self.latest.waits_for)
+            if _has_then(arms, claim):
+                waits.append(decide(arms, claim, self.dials.subject, THEN).waits_for)
         for cause in self.dials.causes:
             if isinstance(cause, Cause) and cause.another_reason:
                 reason = explain(arms, cause, self.dials.subject)
@@ -254,18 +256,12 @@ class Study:
         claim = self.dials.claim
         return spent_s if isinstance(claim, Answers) else more_s(self.latest, claim, spent_s)
 
-    def _has(self, arms: Arms, claim: Claim, era: str) -> bool:
-        """Whether the arms of an era were run that a claim takes: both of a ratio, or any."""
-        if isinstance(claim, Outcome):
-            return any(name.endswith(era) for name in arms)
-        return all({r.over, r.under} <= set(arms) for r in ratios_of(claim, era))
-
     # ---- The verdict
     def _conclude(self, claim: Claim, arms: Arms) -> None:
         """Reach the verdict, for today's versions and for the old ones where they were run."""
         verdict = decide(arms, claim, self.dials.subject)
         ratios, then = verdict.ratios, ""
-        if self._has(arms, claim, THEN):
+        if _has_then(arms, claim):
             old = decide(arms, claim, self.dials.subject, THEN)
             ratios, then = ratios + old.ratios, str(old)
         self.result = replace(
@@ -310,6 +306,13 @@ class Study:
             why=why or next(iter(sentences), ""),
             another_reason=another and holds,
         )
+
+
+def _has_then(arms: Arms, claim: Claim) -> bool:
+    """Whether the old arms were run that a claim takes: both of each ratio, or any."""
+    if isinstance(claim, Outcome):
+        return any(name.endswith(THEN) for name in arms)
+    return all({r.over, r.under} <= set(arms) for r in ratios_of(claim, THEN))
 
 
 def _checked(expect: object, load: Load, server: Server) -> Load:
