@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from lab.facts.records import ErrorKind
@@ -13,7 +14,7 @@ class Expectation:
     def __init__(self, expect: str | None) -> None:
         is_status = bool(re.fullmatch(r"\d{3}", expect or ""))
         self.statuses = (int(expect or 0),) if is_status else range(200, 400)
-        self.text = b"" if is_status else (expect or "").encode()
+        self.text = b"" if is_status else os.fsencode(expect or "")
         self.begin()
 
     def begin(self) -> None:

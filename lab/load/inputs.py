@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -53,7 +54,7 @@ def read_body(data: str, data_file: str | None, json_text: str | None) -> bytes:
         return json_text.encode()
     if data.startswith("@"):
         data_file = data[1:]
-    return Path(data_file).read_bytes() if data_file else data.encode()
+    return Path(data_file).read_bytes() if data_file else os.fsencode(data)
 
 
 def read_lines(path: Path) -> tuple[bytes, ...]:

@@ -69,6 +69,8 @@ class Load:
             if not _TOKEN.fullmatch(name) or not value.replace("\t", "").isprintable():
                 shown = f"{name}: {hide_in_header(name, value)}"
                 raise ValueError(f"{shown!r} is no header: write 'Name: value'")
+            if name.lower() == "content-length" and value != str(len(self.body)):
+                raise ValueError(f"Content-Length is {value}, and the body has {len(self.body)}")
         self._set("method", self.method.upper())
         if self.requests is None and self.duration_s is None:
             self._set("duration_s", 10.0)

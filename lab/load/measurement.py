@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import socket
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -102,7 +104,7 @@ class Measurement:
     async def _look_up_name(self) -> None:
         engine, began_ns = self.engine, perf_counter_ns()
         try:
-            await asyncio.get_running_loop().getaddrinfo(*engine.address)
+            await resolve(*engine.address)
         except (OSError, UnicodeError) as error:
             why = f"no address for {engine.host}: {REMEDIES[ErrorKind.DNS]}"
             raise CannotRun(f"{self.load.public_url}: {why}") from error
@@ -157,6 +159,32 @@ class Measurement:
             planned=int(engine.planned) if self.load.rate else None,
             sent=int(engine.planned) - engine.given_up if self.load.rate else None,
         )
+
+
+async def resolve(host: str, port: int) -> None:
+    """Raises OSError or UnicodeError for a name without an address.
+
+    In a thread of its own that nobody waits for: a name server that does not answer would hold
+    up the end of one that belongs to the event loop.
+    """
+    loop = asyncio.get_running_loop()
+    known: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: Exception | None) -> None:
+        if not known.done():
+            known.set_exception(error) if error else known.set_result(None)
+
+    def look_up() -> None:
+        error: Exception | None = None
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as found:
+            error = found
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    await known
 
 
 def mark_interrupted(record: Run, interrupts: Interrupts) -> Run:

@@ -31,24 +31,32 @@ class Timer:
     def __init__(self, callback: Callable[[], None]) -> None:
         self.loop, self.callback = asyncio.get_running_loop(), callback
         self.handle: asyncio.TimerHandle | None = None
+        self.is_set = False
         self.fd = -1
         if sys.platform == "linux":
-            self.libc = ctypes.CDLL(None, use_errno=True)
-            self.fd = self.libc.timerfd_create(_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+            libc = ctypes.CDLL(None, use_errno=True)
+            self.fd = libc.timerfd_create(_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self.fd >= 0:
             self.spec = (ctypes.c_long * 4)()  # interval and first, each in s and ns
+            self.spec_address = ctypes.addressof(self.spec)
+            self.settime = libc.timerfd_settime
+            self.settime.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
             self.loop.add_reader(self.fd, callback)
 
     def set(self, at_ns: float) -> None:
         """Call back at `at_ns`, at once if that is past and never if it is inf."""
+        was_set, self.is_set = self.is_set, at_ns < math.inf
+        if not (was_set or self.is_set):
+            return
         if self.fd >= 0:
-            self.spec[2:] = [*divmod(int(at_ns), 10**9)] if at_ns < math.inf else [0, 0]
+            spec = self.spec
+            spec[2], spec[3] = divmod(int(at_ns), 10**9) if self.is_set else (0, 0)
             # setting it anew also takes back that it has run out
-            self.libc.timerfd_settime(self.fd, _ABSOLUTE, self.spec, None)
+            self.settime(self.fd, _ABSOLUTE, self.spec_address, None)
             return
         if self.handle:
             self.handle.cancel()
-        if at_ns < math.inf:
+        if self.is_set:
             wait_s = max(at_ns - perf_counter_ns(), 0) / 1e9
             self.handle = self.loop.call_later(wait_s, self.callback)
 

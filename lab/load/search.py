@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from lab.facts.errors import CannotRun
 from lab.facts.objective import Objective, find_broken, point_of
 from lab.facts.records import Objectives, Point, Run
 from lab.load.load import Load
+from lab.load.measurement import PartlyLost
 from lab.load.run import run
 
 FIRST_RATE, SLOWEST_RATE, CLOSE_ENOUGH, MOST_STEPS = 100.0, 0.5, 1.05, 60
@@ -87,31 +89,55 @@ class Search:
         return math.sqrt(self.low * self.high) if self.low else self.high / 4
 
 
+class Tried:
+    """The rates of a search that were tried, and the runs that may be its answer."""
+
+    def __init__(self) -> None:
+        self.curve: list[Point] = []
+        self.kept: dict[float, Run] = {}
+        self.last: Run | None = None
+
+    def note(self, rate: float, record: Run, is_kept: bool) -> Point:
+        self.curve.append(replace(point_of(record), kept=is_kept))
+        if is_kept:
+            self.kept[rate] = record
+        return self.curve[-1]
+
+    def finish(self, answer: float | None) -> Run:
+        """The run of the answer; where there is none, or it was interrupted, the last."""
+        assert self.last
+        record = self.last
+        if not record.interrupted and answer:
+            record = self.kept[answer]
+        slo = Objectives(sought=True, max_rate=answer)
+        return replace(record, curve=self.curve, slo=slo)
+
+
 def find_max(load: Load, objectives: Sequence[Objective], tell: Callable[[Point], None]) -> Run:
     """Search the highest rate in requests/s at which `load` keeps its objectives.
 
     `tell(point)` is told of each rate that was tried. Returns the run that confirmed the
     answer, with all points as its `curve` and the answer in its `slo`; where no rate is kept,
-    or where the user interrupts the search, the last that was tried.
+    or where the user interrupts the search, the last that was tried. Raises PartlyLost where
+    the server is gone after some of them.
     """
     search, base = Search(load.rate or FIRST_RATE), _with_short_timeout(load, objectives)
-    curve: list[Point] = []
-    last: Run | None = None
-    held: dict[float, Run] = {}
+    tried = Tried()
     while search.next_rate is not None:
         rate = search.next_rate
-        last = run(replace(base, rate=rate))
-        if last.interrupted:
+        try:
+            tried.last = run(replace(base, rate=rate))
+        except CannotRun as error:
+            if not tried.last:
+                raise
+            why = f"{error}: the rates that were tried until then are in the record"
+            raise PartlyLost(why, tried.finish(search.answer)) from error
+        if tried.last.interrupted:
             break
-        is_kept = not find_broken(last, objectives)
-        held[rate] = last
+        is_kept = not find_broken(tried.last, objectives)
         search.note(rate, is_kept)
-        curve.append(replace(point_of(last), kept=is_kept))
-        tell(curve[-1])
-    assert last
-    confirmed = held.get(search.answer or 0.0, last)
-    record = last if last.interrupted else confirmed
-    return replace(record, curve=curve, slo=Objectives(sought=True, max_rate=search.answer))
+        tell(tried.note(rate, tried.last, is_kept))
+    return tried.finish(search.answer)
 
 
 def _with_short_timeout(load: Load, objectives: Sequence[Objective]) -> Load:
