@@ -69,24 +69,29 @@ def make_parser() -> Parser:
 Exit status: 0 written, 1 unreadable or stale, 2 usage.""",
     )
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", help="records; none or - is standard input")
-    add("--markdown", action="store_true", help="as Markdown to paste")
+    add("files", nargs="*", metavar="FILE", help="what to read; - or nothing is standard input")
+    add("--markdown", action="store_true", help="print Markdown to paste")
     add(
         "--percentiles",
         metavar="P,P",
         type=parse_percentiles,
         default=PERCENTILES,
-        help="as 50,99.9",
+        help="show these, such as 50,99.9",
     )
-    add("--baseline", metavar="NAME", default="", help="what the ratios are to; else the first")
-    add("--merge", action="store_true", help="all files as one run, exactly")
+    add("--baseline", metavar="NAME", default="", help="take ratios to this run (the first)")
+    add("--merge", action="store_true", help="add all files up to one run")
     add("--plot", metavar="FILE", type=parse_picture, help="also draw an .svg or .png")
     add("--all", action="store_true", help="with --plot: every arm of a result")
-    add("--hgrm", metavar="FILE", type=Path, help="also write one run's percentiles")
-    add("--across-machines", action="store_true", help="runs of several machines in one ratio")
-    add("--readme", metavar="PAGE", type=Path, help="write there what the records in FILE say")
-    add("--check", action="store_true", help="with --readme: only say whether it is up to date")
-    add("--html", metavar="PAGE", type=Path, help="write the page of all claims there")
+    add("--hgrm", metavar="FILE", type=Path, help="also write all percentiles of a run")
+    add("--across-machines", action="store_true", help="compare runs of different machines")
+    add(
+        "--readme",
+        metavar="PAGE",
+        type=Path,
+        help="update README from a folder of records",
+    )
+    add("--check", action="store_true", help="with --readme: only check whether it is up to date")
+    add("--html", metavar="PAGE", type=Path, help="write the page of all claims in such a folder")
     return parser
 
 
