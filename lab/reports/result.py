@@ -16,7 +16,7 @@ from lab.reports.report import tabulate_curve
 from lab.reports.safe import make_safe
 from lab.reports.table import INDENT, Block, escape, keep_together, render
 
-FEWEST_ROUNDS = 6  # below, there is no 95 % interval of a median
+FEWEST_ROUNDS = 7  # with fewer there is no interval
 WIDEST_LABEL = 16  # columns; a longer one has a line of its own
 MOST_FOUND = 2  # sentences in the head of what was found without a ratio
 NOTHING = "nothing could be compared"
@@ -87,8 +87,10 @@ def _answer_claim(finding: Finding) -> list[tuple[str, str]]:
 def _answer_comparison(result: Result) -> list[tuple[str, str]]:
     rows = []
     for ratio in result.ratios:
-        word = compared(ratio.interval)
-        if result.reasons and word != NOT_ENOUGH:
+        word = compared(ratio.judged)
+        if ratio.metric == Metric.SERVER_CPU:
+            word = "by CPU time"
+        elif result.reasons and word != NOT_ENOUGH:
             word += ", but in doubt"
         rows.append((word, describe_claim(ratio)))
         rows.append(("but", describe_p99(result, ratio)))
