@@ -12,6 +12,7 @@ from collections.abc import Callable
 from itertools import islice
 from time import perf_counter_ns
 
+from lab.facts.arrays import np
 from lab.facts.records import ErrorKind
 from lab.load.answerlog import Logged
 from lab.load.engine import Client, Engine
@@ -20,6 +21,7 @@ from lab.load.plan import plan_due_ns
 
 EARLY_NS = 10_000  # a timer is set so much before: to wake up takes about as long
 SOON_NS = 15_000  # what is due within it is waited for by turns of the event loop
+MOST_AT_ONCE = 1 << 17  # requests that are given up between two looks at the event loop
 _MONOTONIC, _ABSOLUTE = 1, 1  # of timerfd_create(2) and timerfd_settime(2)
 
 
@@ -155,15 +157,27 @@ class OpenLoop(Engine):
         client.proceed(perf_counter_ns())  # the plan is pause enough
 
     def give_up(self, now_ns: int) -> None:
-        while self.next_ns < now_ns - self.load.timeout_s * 1e9:  # it never was sent
-            self._give_up_next(now_ns)
+        limit_ns = now_ns - self.load.timeout_s * 1e9
+        if self.next_ns < limit_ns:
+            self._give_up_unsent(limit_ns, now_ns)
         super().give_up(now_ns)
 
-    def _give_up_next(self, now_ns: int) -> None:
-        due_ns, template = self.advance(), next(self.deck)
-        waited_ns = now_ns - due_ns
-        self.given_up += 1
-        self.tally.times_of(None, ErrorKind.TIMEOUT, template.number).pack(waited_ns, waited_ns)
-        if self.log:
-            what = None, ErrorKind.TIMEOUT, 0, template.load
-            self.log.waiting.append(Logged(due_ns, waited_ns, waited_ns, *what))
+    def _give_up_unsent(self, limit_ns: float, now_ns: int) -> None:
+        """Count what was due before `limit_ns` and never was sent, many at once: a plan can hold
+        more than there is time to count one by one.
+        """
+        given_up: dict[int, list[int]] = {}  # when they were due, by their templates
+        for _ in range(MOST_AT_ONCE):
+            if self.next_ns >= limit_ns:
+                break
+            template = next(self.deck) if self.is_varied else self.templates[0]
+            due_ns = self.advance()
+            given_up.setdefault(template.number, []).append(due_ns)
+            if self.log:
+                waited_ns = now_ns - due_ns
+                what = None, ErrorKind.TIMEOUT, 0, template.load
+                self.log.waiting.append(Logged(due_ns, waited_ns, waited_ns, *what))
+        for number, due in given_up.items():
+            waited = now_ns - np.array(due, dtype=np.int64)
+            self.tally.record(None, ErrorKind.TIMEOUT, number, waited, waited)
+            self.given_up += len(due)

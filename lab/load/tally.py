@@ -88,11 +88,22 @@ class Tally:
             if not times:
                 continue
             latency_ns, lag_ns = times.unpack()
-            self.held_ns += int(latency_ns.sum())
-            for counts in (self.total, *self.parts[target : target + 1]):
-                counts.record(status, kind, latency_ns, lag_ns)
+            self.record(status, kind, target, latency_ns, lag_ns)
             if kind is None:
                 self._second.append(latency_ns)
+
+    def record(
+        self,
+        status: int | None,
+        kind: ErrorKind | None,
+        target: int,
+        latency_ns: NDArray[np.int64],
+        lag_ns: NDArray[np.int64],
+    ) -> None:
+        """Count requests that ended alike, both in all and for their target."""
+        self.held_ns += int(latency_ns.sum())
+        for counts in (self.total, *self.parts[target : target + 1]):
+            counts.record(status, kind, latency_ns, lag_ns)
 
     def end_second(self, time_s: float) -> None:
         """Close the entry of the series that ends `time_s` after the window began."""

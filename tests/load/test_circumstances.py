@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -24,7 +25,7 @@ on_linux = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 
 def shell(redirections: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """A command line with its streams as a shell sets them."""
-    line = f"exec {subprocess.list2cmdline(command(*arguments))} {redirections}"
+    line = f"exec {shlex.join(command(*arguments))} {redirections}"
     return subprocess.run(
         ["sh", "-c", line], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
@@ -85,7 +86,7 @@ def test_a_hang_up_ends_with_what_was_measured(tmp_path: Path) -> None:
 
 def test_what_nohup_protects_from_a_hang_up_goes_on() -> None:
     with Server(delayed(0.01)) as server:
-        line = f"trap '' HUP; exec {subprocess.list2cmdline(command('-z', '2s', server.url))}"
+        line = f"trap '' HUP; exec {shlex.join(command('-z', '2s', server.url))}"
         with subprocess.Popen(["sh", "-c", line], cwd=ROOT, stdout=subprocess.PIPE) as process:
             wait_until(lambda: len(server.requests) > 50)
             process.send_signal(signal.SIGHUP)
@@ -134,3 +135,50 @@ def test_processes_end_with_the_one_that_started_them() -> None:
             os.kill(process.pid, signal.SIGKILL)
             _, alive = psutil.wait_procs(children, 3)
         assert alive == []
+
+
+def test_a_rate_that_nothing_can_send_can_be_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server() as server:
+        arguments = ["-q", "100000k", "-z", "60s", "-t", "500ms", "-c", 5, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 100)
+            sleep(3)
+            grown_bytes = psutil.Process(process.pid).memory_info().rss
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert grown_bytes < 300e6
+    record = read(path)
+    assert isinstance(record, Run)
+    holds(record, record.requests)
+
+
+def test_a_search_whose_server_dies_keeps_what_it_tried(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server() as server:
+        asked = ["--find-max", "--slo", "p50<5s", "-q", 100, "-z", "300ms", "-o", path]
+        with started(*asked, server.url) as process:
+            wait_until(lambda: len(server.requests) > 100)
+            server.die()
+            _, stderr = process.communicate(timeout=30)
+    assert process.returncode in (1, 3)
+    record = read(path)
+    assert isinstance(record, Run)
+    assert record.curve[0].kept
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--slo", ","], "no objective"),
+        (["--slo", "p99<1"], "no unit"),
+        (["--slo", "failed<200%"], "100 %"),
+        (["-H", "Content-Length: 99"], "Content-Length"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(words: list[str], says: str) -> None:
+    done = shell("", *words, "http://127.0.0.1:9/")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert says in done.stderr
