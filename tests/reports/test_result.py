@@ -194,6 +194,22 @@ def test_two_urls_are_compared_in_a_word(low, high, word):
     assert lines[1].startswith(f"    {word}   http://127.0.0.1:8000/b is ")
 
 
+def test_noise_can_leave_too_little_to_say_faster():
+    result = make_comparison()
+    ratio = replace(result.ratios[0], low=1.02, estimate=1.04, high=1.06, margin=0.1)
+    head = head_of(replace(result, ratios=[ratio]))
+    assert "not enough data http://127.0.0.1:8000/b is 1.04× faster" in head
+    assert "± 10 % for noise" in head
+
+
+def test_the_cpu_time_of_two_urls_stands_below_their_requests():
+    result = make_comparison()
+    cost = replace(result.ratios[0], metric=Metric.SERVER_CPU)
+    head = head_of(replace(result, ratios=[*result.ratios, cost]))
+    assert "b needs 2.00× as much CPU time as http://127.0.0.1:8000/a" in head
+    assert head.count("faster") == 2  # the word and its sentence
+
+
 def test_a_comparison_in_doubt_says_so_and_why():
     head = head_of(replace(make_comparison(), reasons=["b used 95 % of a core"]))
     assert "faster, but in doubt http://127.0.0.1:8000/b is 2.00× faster" in head
@@ -203,7 +219,7 @@ def test_a_comparison_in_doubt_says_so_and_why():
 def test_too_few_rounds_are_told_with_a_remedy():
     arms = {name: make_arm(make_runs(SLOW[:3])) for name in ("a", "b")}
     head = head_of(replace(make_comparison(), arms=arms, ratios=[]))
-    assert "not enough data use --rounds 6 or more" in head
+    assert "not enough data use --rounds 7 or more" in head
 
 
 # ---- The table of arms -----------------------------------------------------------------
