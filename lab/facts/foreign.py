@@ -62,6 +62,8 @@ class Foreign:
         for figure in (*figures, *self.latency_s.values()):
             if figure is not None and not 0 <= figure <= LARGEST:
                 raise Unreadable(f"a time or rate of {figure:.3g}")
+        if not all(edge >= 0 for edge in self.buckets):
+            raise Unreadable("a bucket of times below 0")
 
     @property
     def ok(self) -> int | None:
