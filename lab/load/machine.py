@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 from lab.facts.records import ClientCost, Memory, Run, ServerCost
 from lab.facts.validity import judge
@@ -132,11 +131,3 @@ def steal_share(before: CpuTimes, after: CpuTimes) -> float:
 def queued_s() -> float:
     """How long this process was ready to run and another had its core, in s; 0.0 if unknown."""
     return read_queued_s("self") or 0.0
-
-
-def cpu_s(process: Any, reaped: bool = True) -> float:
-    """CPU seconds of a psutil.Process; 0.0 once it is gone."""
-    found = read_process(process.pid)
-    if not found:
-        return 0.0
-    return found.own_s + found.reaped_s if reaped else found.own_s
