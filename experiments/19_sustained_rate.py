@@ -69,7 +69,7 @@ if __name__ == "__main__":
         told = []
         for name, arm in arms.items():
             soon_s = arm.run.load.duration_s / 20
-            good = [p for p in arm.curve if not p.failed and p.p50_s < soon_s]
+            good = [p for p in arm.curve if not p.failed and (p.p50_s or 9) < soon_s]
             rate = max((point.rate for point in good), default=0)
             told.append(f"{name} {rate:.0f}/s" if rate else f"{name} none")
         return [f"highest rate that was held, of those tried: {' · '.join(told)}"]

@@ -60,7 +60,7 @@ class Study:
         if options.against_itself is not None:
             self.dials = set_against_itself(dials, options.against_itself)
         self.then = self.dials.then if options.then else {}
-        sentences, self.expected = script.expected(dials.everything)
+        sentences, self.expected = script.expected()
         self.expected |= {
             name: self.expected.get(name.removesuffix(THEN), "")
             for name in self.then

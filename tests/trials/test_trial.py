@@ -134,7 +134,7 @@ def test_fields_and_expectations_of_a_docstring(tmp_path):
     script = Script.read(tmp_path / "03_it.py", DOC)
     assert script.title == "it is so"
     assert script.text("Claim") == "One thing, on two lines."
-    sentences, lines = script.expected(["arm", "arm, and more"])
+    sentences, lines = script.expected()
     assert sentences == "The ceiling is known. It is the same for all."
     assert lines == {"arm": "1 / 0.1 s = 10", "arm, and more": "20"}
 
