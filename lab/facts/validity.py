@@ -75,8 +75,8 @@ def _failures(run: Run) -> str | None:
         return None
     kinds = ", ".join(f"{count} {kind}" for kind, count in run.errors.items())
     return (
-        f"{run.failed} of {run.requests} requests failed ({kinds}): look at what the server "
-        "itself says, and mend that first"
+        f"{run.failed} of {run.requests} requests failed ({kinds}): look at the server's own "
+        "log, and fix that first"
     )
 
 
@@ -96,8 +96,8 @@ def _lag(run: Run) -> str | None:
     if run.client.loop_lag_s <= LOOP_LAG_S:
         return None
     return (
-        f"the load generator itself stood still for up to {duration(run.client.loop_lag_s)}: "
-        "close what else runs; in an open loop that is in the response times and the send lag"
+        f"the load generator itself stalled for up to {duration(run.client.loop_lag_s)}: close "
+        "what else runs; in an open loop the stall is part of response times and send lag"
     )
 
 
@@ -114,7 +114,7 @@ def _resolution(run: Run) -> str | None:
         )
     return (
         f"the p50 of {duration(p50_s)} is mostly send lag, {duration(lag_s)}: requests waited "
-        "for a connection, so use more (-c), if the server should not be what they wait for"
+        "for a connection, so use more (-c), unless that wait is what you measure"
     )
 
 
@@ -122,9 +122,9 @@ def _overflows(run: Run) -> str | None:
     if run.client.listen_overflows <= 0:
         return None
     return (
-        f"the queue of new connections was full {run.client.listen_overflows} times, and who "
-        "is turned away waits for a second or more: raise the server's backlog, or use fewer "
-        "--connections"
+        f"the queue of new connections was full {run.client.listen_overflows} times, and "
+        "clients that were turned away waited for a second or more: raise the server's backlog, "
+        "or use fewer --connections"
     )
 
 
@@ -132,8 +132,8 @@ def _restarts(run: Run) -> str | None:
     if not run.server or run.server.replaced <= 0:
         return None
     return (
-        f"{run.server.replaced} of the server's processes ended, so its start was measured, "
-        "too: look at what it says, and switch off what restarts it"
+        f"{run.server.replaced} of the server's processes ended, so its restart was measured, "
+        "too: look at its log, and switch off what restarts it"
     )
 
 
@@ -141,8 +141,8 @@ def _steal(run: Run) -> str | None:
     if run.environment.steal <= STEAL_SHARE:
         return None
     return (
-        f"the host of this virtual machine kept {percent(run.environment.steal)} of its "
-        "time for others: run again when they are quiet"
+        f"the host of this virtual machine gave {percent(run.environment.steal)} of its "
+        "time to others: run again when they are quiet"
     )
 
 

@@ -19,7 +19,7 @@ DOUBTFUL = {
     ),
     Topic.LAG: (
         {"client": replace(CLIENT, loop_lag_s=0.4)},
-        ("stood still for up to 400 ms", "close"),
+        ("stalled for up to 400 ms", "close"),
     ),
     Topic.FAILURES: ({"failed": 1}, ("1 of 101 requests failed (1 timeout)", "look at")),
     Topic.LITTLE: (
@@ -44,7 +44,7 @@ DOUBTFUL = {
     ),
     Topic.STEAL: (
         {"environment": replace(ENVIRONMENT, steal=0.05)},
-        ("kept 5 % of its time for others", "run again"),
+        ("gave 5 % of its time to others", "run again"),
     ),
     Topic.NEIGHBOUR: (
         {"client": replace(CLIENT, neighbour_busy=0.5)},

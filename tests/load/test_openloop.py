@@ -161,7 +161,7 @@ def test_a_client_that_stands_still_is_send_lag_and_no_service_time() -> None:
         assert percentile_s(result, key, 100) >= 0.9
     assert percentile_s(result, "service_s", 98) < 0.3
     assert result.validity.verdict == "SUSPECT"
-    assert "itself stood still" in " ".join(result.validity.reasons)
+    assert "itself stalled" in " ".join(result.validity.reasons)
 
 
 @pytest.mark.slow

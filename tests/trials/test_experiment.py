@@ -169,7 +169,7 @@ def test_answers_that_turn_wrong_make_no_ratio(folder):
     status, out, err = folder.run("--quick", "--save", FAST="/turns")
     assert status == 3, err
     assert recorded(folder).ratios == []
-    assert "body): look at what the server itself says" in flat(out)
+    assert "body): look at the server's own log" in flat(out)
 
 
 @slow
