@@ -50,7 +50,7 @@ def answer_of(results: Sequence[Result]) -> Answer | None:
 def _make_row(
     endpoint: str, ratio: MeasuredRatio | None, over: Arm, under: Arm, number: str
 ) -> list[str]:
-    said = f"{faster(ratio.interval)} ({interval_of(ratio)})" if ratio else "not measured"
+    said = f"{_compare(ratio)} ({interval_of(ratio)})" if ratio else "not measured"
     p99s = [arm.run.latency_s.get("p99") for arm in (over, under)]
     costs = [arm.run.server_cpu_us for arm in (over, under)]
     p99 = " against ".join("–" if time_s is None else three_digits(time_s * 1e3) for time_s in p99s)
@@ -62,7 +62,7 @@ def _list_sentences(
     ratios: Mapping[str, MeasuredRatio | None], arms: Mapping[str, Arm]
 ) -> list[str]:
     """Four sentences: with nothing to do, what that saves, with work, and with waiting."""
-    words = {row: faster(ratio.interval) for row, ratio in ratios.items() if ratio}
+    words = {row: _compare(ratio) for row, ratio in ratios.items() if ratio}
     said = []
     if "hello" in words:
         said.append(
@@ -88,5 +88,13 @@ def _list_sentences(
     return said
 
 
+def _compare(ratio: MeasuredRatio) -> str:
+    """The ratio in words; where its interval holds 1, no side is called faster."""
+    words = faster(ratio.interval)
+    if ratio.low <= 1 <= ratio.high and not words.startswith("as fast"):
+        return f"about as fast ({ratio.estimate:.2f}×)"
+    return words
+
+
 def _against(words: str) -> str:
-    return f"{words} as" if words.startswith("as fast") else f"{words} than"
+    return f"{words} as" if "as fast" in words else f"{words} than"

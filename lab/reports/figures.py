@@ -52,13 +52,15 @@ def draw_figures(finding: Finding) -> list[tuple[str, str]]:
 
 
 def choose_rounds(finding: Finding) -> list[Line]:
-    """The arms whose rounds are drawn: all; of very many those that a ratio is about."""
+    """The arms whose rounds are drawn: all; of very many today's, or those of a ratio."""
     lines = [line for line in lines_of_result(finding, everything=True) if line.rounds]
-    if len(lines) <= MOST_ARMS:
-        return lines
-    ratios = finding.result.ratios
-    names = {name for ratio in ratios for name in (ratio.over, ratio.under)}
-    return [line for line in lines if line.name in names or line.name in finding.shown_arms]
+    if len(lines) > MOST_ARMS:
+        lines = [line for line in lines if not line.look.is_old]
+    if len(lines) > MOST_ARMS:
+        ratios = finding.result.ratios
+        names = {name for ratio in ratios for name in (ratio.over, ratio.under)}
+        lines = [line for line in lines if line.name in names]
+    return lines
 
 
 def describe_rates(line: Line) -> str:

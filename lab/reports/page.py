@@ -122,9 +122,8 @@ def view_claim(finding: Finding, place: Place) -> ClaimView:
 
 def draw_forest(findings: Sequence[Finding], wide: bool) -> str:
     layout, prefix = (WIDE, "fw") if wide else (NARROW, "fn")
-    return svg_of(
-        Forest(findings, layout).draw, about_forest(findings, prefix, is_beside_table=True)
-    )
+    forest = Forest(findings, layout, is_titled=False)
+    return svg_of(forest.draw, about_forest(findings, prefix, is_beside_table=True))
 
 
 def hash_script(page: str) -> str:

@@ -253,7 +253,9 @@ def _figure_columns(arms: Sequence[Arm], unit_s: float, unit: str) -> list[Colum
 
 def _cells(values: Sequence[float | None], unit: float = 1.0) -> list[str]:
     """Figures of a column; none at all where not one of them is known."""
-    return format_cells(values, unit) if any(value is not None for value in values) else []
+    if all(value is None for value in values):
+        return []
+    return ["" if cell == "-" else cell for cell in format_cells(values, unit)]
 
 
 def _answer(asked: Evidence | None) -> Answer | None:

@@ -48,7 +48,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page of four claims, with long names and several groups."""
+    """A page of five claims, with long names and several groups."""
     folder = tmp_path_factory.mktemp("page")
     reproduced = make_reproduced()
     old = {f"{name}, then": arm for name, arm in reproduced.arms.items()}
@@ -67,7 +67,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         then="NOT REPRODUCED 6.43×",
         environment=replace(reproduced.environment, packages={"flask": "3.1.2"}),
     )
-    results = [make_behaviour(), reproduced, make_inconclusive(), slower]
+    arms = {
+        f"{framework}, {row}": reproduced.arms["asyncio.sleep"]
+        for framework in ("Flask", "FastAPI")
+        for row in ("hello", "validated", "5 ms of CPU", "waits")
+    }
+    question = replace(reproduced, name="24_fastapi_vs_flask", arms=arms, ratios=[], rule="")
+    results = [make_behaviour(), reproduced, make_inconclusive(), slower, question]
     write_page(results, folder / "results", folder / "index.html")
     return (folder / "index.html").as_uri()
 
@@ -102,7 +108,7 @@ class Visit:
 def test_it_opens_from_a_disk_without_a_word_and_asks_for_nothing(browser, address):
     with Visit(browser, address) as visit:
         assert visit.page.title().startswith("Is FastAPI really faster than Flask?")
-        assert visit.rows() == ["01", "03", "04", "05"]
+        assert visit.rows() == ["01", "03", "04", "05", "24"]
         assert visit.said == []
         assert visit.requests == [address]
 
@@ -111,11 +117,11 @@ def test_search_filters_and_sorting_are_in_the_address(browser, address):
     with Visit(browser, address) as visit:
         visit.page.get_by_label("Search").fill("48 times")
         assert visit.rows() == ["05"]
-        assert visit.page.locator("#count").inner_text() == "1 of 4 claims"
+        assert visit.page.locator("#count").inner_text() == "1 of 5 claims"
         assert "q=48+times" in visit.page.url
         visit.page.get_by_label("Search").fill("")
         visit.page.get_by_label("Verdict").select_option("REPRODUCED")
-        assert visit.rows() == ["03"]
+        assert visit.rows() == ["03", "24"]
         visit.page.get_by_label("Verdict").select_option("")
         visit.page.get_by_label("Framework").select_option("Flask")
         assert visit.rows() == ["05"]
@@ -125,9 +131,9 @@ def test_search_filters_and_sorting_are_in_the_address(browser, address):
         visit.page.get_by_role("button", name="Show all").click()
         visit.page.wait_for_function("!location.search")
         visit.page.get_by_role("button", name="Verdict").click()
-        assert visit.rows() == ["03", "05", "01", "04"]
+        assert visit.rows() == ["03", "24", "05", "01", "04"]
         visit.page.get_by_role("button", name="Claimed").click()
-        assert visit.rows()[0] in ("03", "05") and visit.rows()[-1] == "04"
+        assert visit.rows()[0] in ("03", "05") and visit.rows()[-1] == "24"
         assert visit.page.locator("th[aria-sort=descending]").count() == 1
         shared = visit.page.url
         assert "sort=-effect" in shared
@@ -184,7 +190,7 @@ def test_a_command_is_copied(browser, address):
 
 def test_all_is_there_without_javascript(browser, address):
     with Visit(browser, f"{address}#claim-03", java_script_enabled=False) as visit:
-        assert visit.rows() == ["01", "03", "04", "05"]
+        assert visit.rows() == ["01", "03", "04", "05", "24"]
         assert not visit.page.locator("#filters").is_visible()
         assert not visit.page.locator("#claim-03 h4", has_text="Try it").is_visible()
         visit.page.locator("#claim-03 summary").first.click()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import make_behaviour, make_inconclusive, make_reproduced
+from builders import make_arm, make_behaviour, make_inconclusive, make_reproduced, make_runs
 
 from lab.facts.results import Result
 from lab.reports.answer import answer_of
@@ -231,7 +231,7 @@ def test_without_its_record_there_is_no_answer(page):
 
 
 def test_the_answer_has_a_row_for_each_endpoint():
-    arm = make_reproduced().arms["asyncio.sleep"]
+    arm = make_arm(make_runs([100.0 + n for n in range(8)]))
     rows = ("hello", "validated", "5 ms of CPU", "waits")
     arms = {f"{name}, {row}": arm for row in rows for name in ("Flask", "FastAPI")}
     found = answer_of([replace(make_reproduced(), name="24_fastapi_vs_flask", arms=arms)])
