@@ -132,7 +132,7 @@ def test_a_forged_histogram_is_refused(refuse, text):
     assert "HdrHistogram" in said or "as many as were ok" in said
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@settings(max_examples=25, deadline=None, database=None, derandomize=True)
 @given(
     st.lists(st.integers(-(1 << 63), (1 << 63) - 1), max_size=6) | st.binary(max_size=20),
     st.integers(0, 6),
@@ -252,6 +252,7 @@ REPEATED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeated", REPEATED, ids=repr)
 @pytest.mark.parametrize("beginning", BEGINNINGS)
 def test_the_time_grows_with_the_size_and_no_faster(made, beginning, repeated):
