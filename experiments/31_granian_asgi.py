@@ -1,0 +1,129 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "aiohttp", "fastapi", "granian", "gunicorn", "hdrhistogram", "httptools",
+#   "hypercorn", "numpy", "psutil", "tqdm", "uvicorn[standard]", "uvloop",
+# ]
+# ///
+"""31: Granian serves ASGI 2.5 times as fast as uvicorn
+
+Claim      One worker serves 125,539 requests/s on Granian, 51,051 on uvicorn, 34,532 on
+           gunicorn's asgi worker, 14,501 on uvicorn with h11 and 9318 on Hypercorn.
+Source     https://github.com/emmett-framework/granian/blob/master/benchmarks/vs.md,
+           August 2026 (Granian 2.8.1): 10 kB of static bytes, oha, 128 connections,
+           uvloop everywhere, 16 cores and none pinned
+Expect     Granian reads and writes in a Rust thread beside that of Python, so one worker
+           can take more than a core; uvicorn has one thread. If a request costs the
+           server S and the app W, the ratio (S1 + W) / (S2 + W) goes to 1.
+           Granian  2.46 of uvicorn
+           uvicorn  1, one thread
+           gunicorn  0.68 of uvicorn
+           uvicorn, h11  0.28 of uvicorn
+           Hypercorn  0.18 of uvicorn
+           Granian, one core  less than on two
+           uvicorn, one core  as on two
+           Granian, FastAPI  nearer: W is most
+           uvicorn, FastAPI  nearer: W is most
+           Granian, 10 ms  32 / 10 ms = 3200/s
+           uvicorn, 10 ms  32 / 10 ms = 3200/s
+Run        python experiments/31_granian_asgi.py
+Limits     Cores 0 and 1 are the servers', which share one with the client where there
+           are but two. gunicorn parses in Python here: gunicorn[fast] does it in C.
+           HTTP/2 and websockets, which Granian has too, are not loaded.
+"""
+
+import asyncio
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+async def static(scope, receive, send):
+    if scope["path"] == "/wait":
+        await asyncio.sleep(0.01)
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"10240")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * 10240})
+
+
+@app.get("/")
+async def hello():
+    return {"message": "hello"}
+
+
+GRANIAN = (  # under test, with the options of the source
+    "granian --interface asgi --http 1 --no-ws --runtime-mode st --loop uvloop "
+    "--log-level warning --port {port} 31_granian_asgi"
+)
+UVICORN = "uvicorn --no-access-log --lifespan off --port {port} 31_granian_asgi"
+GUNICORN = "gunicorn -k asgi -b 127.0.0.1:{port} 31_granian_asgi"
+HYPERCORN = "hypercorn -k uvloop --backlog 2048 -b 127.0.0.1:{port} 31_granian_asgi"
+ONE, TWO = "taskset -c 0", "taskset -c 0,1"
+FEW = {"connections": 32}
+ARMS = {
+    "Granian": (f"{TWO} {GRANIAN}:static", "/"),
+    "uvicorn": (f"{TWO} {UVICORN}:static", "/"),
+    "gunicorn": (f"{TWO} {GUNICORN}:static", "/"),
+    "uvicorn, h11": (f"{TWO} {UVICORN}:static --http h11", "/"),
+    "Hypercorn": (f"{TWO} {HYPERCORN}:static", "/"),
+    "Granian, one core": (f"{ONE} {GRANIAN}:static", "/"),
+    "uvicorn, one core": (f"{ONE} {UVICORN}:static", "/"),
+    "Granian, FastAPI": (f"{TWO} {GRANIAN}:app", "/"),
+    "uvicorn, FastAPI": (f"{TWO} {UVICORN}:app", "/"),
+    "Granian, 10 ms": (f"{TWO} {GRANIAN}:static", "/wait", FEW),
+    "uvicorn, 10 ms": (f"{TWO} {UVICORN}:static", "/wait", FEW),
+}
+
+if __name__ == "__main__":
+    from harness import Cause, Each, Ratio, experiment
+
+    def find(arms):
+        server = {name: arm.run.server for name, arm in arms.items()}
+        saved_us = (
+            server["uvicorn"].cpu_us_per_request - server["Granian"].cpu_us_per_request
+        )
+        fastapi_us = server["Granian, FastAPI"].cpu_us_per_request
+        enough_ms = max(0, saved_us / 0.05 - fastapi_us) / 1000
+        yield (
+            f"Granian saves {saved_us:.0f} µs of CPU time, of all threads, for each "
+            f"request: less than 5 % from {enough_ms:.1f} ms of work on in FastAPI"
+        )
+        for name in ("Granian", "uvicorn"):
+            busy = server[name].cpu_s / arms[name].run.elapsed_s
+            yield f"{name} took {busy:.2f} cores where it could take two"
+
+    hello = {"message": "hello"}
+    experiment(
+        ARMS,
+        needs={"taskset": "util-linux"},
+        connections=128,
+        duration_s=0.6,
+        expect=Each({n: hello if "FastAPI" in n else "x" * 10240 for n in ARMS}),
+        claim=Ratio("Granian", "uvicorn", claimed=2.46),
+        findings=find,
+        causes=[
+            Cause(
+                "Granian, one core",
+                "uvicorn, one core",
+                below=1.25,
+                then="on one core the two hardly differ, {faster}: it was the second",
+                otherwise="on one core for all threads it is {faster}: it is the server, "
+                "not a second core",
+                another_reason=True,
+            ),
+            *(
+                Cause(
+                    f"Granian, {what}",
+                    f"uvicorn, {what}",
+                    above=1.25,
+                    then=f"{text} Granian is {{faster}}",
+                    otherwise=f"{text} the two hardly differ: {{faster}}",
+                )
+                for what, text in (
+                    ("FastAPI", "under FastAPI,"),
+                    ("10 ms", "where each request waits for 10 ms,"),
+                )
+            ),
+        ],
+    )
