@@ -278,7 +278,7 @@ def _too_few(arms: Arms, ratio: Ratio) -> str:
             return f"{name} has too few answers in a round for its {figure}"
     rounds = arms[ratio.over].rounds
     launches = count_of(len({each.launch for each in rounds}), "launch")
-    return f"{count_of(len(rounds), 'round')} of {launches} are too few rounds for an interval"
+    return f"too few rounds for an interval: {count_of(len(rounds), 'round')} in {launches}"
 
 
 def _claimed(found: MeasuredRatio, ratio: Ratio, word: Word, era: str) -> MeasuredRatio:
