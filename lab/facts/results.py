@@ -177,7 +177,7 @@ class Result:
     def from_json(cls, data: Json) -> Result:
         """Raises Unreadable for what is not a whole record; unknown keys are left alone."""
         with checking():
-            runs = {name: with_ends(arm["run"]) for name, arm in data["arms"].items()}
+            runs = {name: with_ends(fields["run"]) for name, fields in data["arms"].items()}
             arms = {name: arm | {"run": runs[name]} for name, arm in data["arms"].items()}
             result = convert(data | {"arms": arms, "load": data["load"] or None}, cls)
             for name, arm in result.arms.items():

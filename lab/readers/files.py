@@ -29,10 +29,10 @@ HEAD = 1 << 16  # bytes in which a list of samples shows what it is
 LARGEST = 32_000_000  # bytes of all that is no list of samples
 MOST_VALUES = 2_000_000  # of JSON, so that it takes some hundred MB of memory at most
 MOST_OUTPUTS = 1000  # that a page may quote
-EXPECTED = "expected a record of loadgen.py, or what a load generator writes"
-_OWN = re.compile(rb'\s*\{\s*"format":\s*"loadgen-')
 LONGEST_OUTPUT = 4_000_000  # characters of one of them
 TITLE_WITHIN = 2000  # characters above it
+EXPECTED = "expected a record of loadgen.py, or what a load generator writes"
+_OWN = re.compile(rb'\s*\{\s*"format":\s*"loadgen-')
 Record = Run | Result | Foreign
 OfKind = TypeVar("OfKind", bound=Reader)
 
@@ -93,10 +93,14 @@ def _read_stream(stream: BinaryIO, name: str) -> list[Record]:
     content = head + stream.read(LARGEST + 1 - len(head))
     if len(content) > LARGEST:
         raise Unreadable(f"over {size(LARGEST)}, and no list of samples that is known")
-    if not content.strip():
+    return _read_whole(content.lstrip(), name)
+
+
+def _read_whole(content: bytes, name: str) -> list[Record]:
+    if not content:
         raise Unreadable(f"nothing in it; {EXPECTED}")
-    start = re.search(rb"^\{", content.lstrip(), re.M)  # some tools talk before they write JSON
-    json = content.lstrip()[start.start() :] if start else b""
+    start = re.search(rb"^\{", content, re.M)  # some tools talk before they write JSON
+    json = content[start.start() :] if start else b""
     fields = _part_object(json)
     if fields is None:
         return _read_text(content, name)
@@ -189,14 +193,14 @@ def _find_title(above: str) -> str:
 def _explain(content: bytes, text: str) -> NoReturn:
     """Raises Unreadable: says of which tool this is the beginning, or what would be read."""
     if _OWN.match(content):
-        raise Unreadable("a record of loadgen.py that was cut off or damaged: write it again")
+        raise Unreadable("a record of loadgen.py that was cut off or damaged: measure again")
     for reader in find_readers():
         if reader.begins and re.search(rf"^[ \t]*(?:{reader.begins})", text[:HEAD], re.M):
             raise Unreadable(
                 f"{reader.source}: cut off, damaged, or of a run that failed: look into it, and "
                 "save all that the tool writes"
             )
-    if content.lstrip().startswith(b"{"):
+    if content.startswith(b"{"):
         try:
             msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         except ValueError as error:

@@ -24,6 +24,7 @@ from lab.readers.samples import LONGEST_SERIES_S
 
 ROW = r"^[ \t]*([\d.]+)[ \t]+([\d.]+)[ \t]+(\d+)(?:[ \t]+\S+)?[ \t]*$"
 MOST_ROWS = 200_000
+MOST_HISTOGRAMS = 3600  # of intervals, that are kept
 FACTORS = {0: 1_000_000, 3: 1_000, 6: 1}  # of a unit in ns, by its power of ten in a ms
 
 
@@ -81,6 +82,7 @@ class Log:
                 failed=0,
                 p50=part.percentile_s(50),
                 p99=part.percentile_s(99),
+                histogram=part.encode() if len(self.series) < MOST_HISTOGRAMS else "",
             )
         )
 

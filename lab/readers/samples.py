@@ -99,8 +99,17 @@ class SampleTotals:
             if ok and n < self.SERIES_S:
                 ranks = np.searchsorted(np.cumsum(self.times[n]), [ok * 0.5, ok * 0.99])
                 p50_s, p99_s = (np.exp(ranks / 50) / 1e9).tolist()
-                second = replace(second, p50=p50_s, p99=p99_s)
+                times = _encode_steps(self.times[n])
+                second = replace(second, p50=p50_s, p99=p99_s, histogram=times)
             yield second
+
+
+def _encode_steps(counts: NDArray[np.int32]) -> str:
+    """The histogram of response times that were counted in steps of 2 %."""
+    steps = np.flatnonzero(counts)
+    histogram = Histogram()
+    histogram.record(np.exp(steps / 50).astype(np.int64), counts[steps].astype(np.int64))
+    return histogram.encode()
 
 
 def _lengthen(rows: NDArray[Number], count: int) -> NDArray[Number]:
