@@ -48,7 +48,7 @@ from lab.trials.servers import (
 from lab.trials.trial import Plan, Trial
 
 WARMUP_S, QUICK_WARMUP_S = 0.5, 0.1
-QUICK_ROUNDS = 7  # of one launch: six are the fewest that have an interval
+QUICK_ROUNDS = 7  # of one launch: the fewest that have an interval
 
 
 class Study:

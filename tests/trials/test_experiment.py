@@ -178,7 +178,7 @@ def test_processes_that_are_replaced_make_no_ratio(folder):
     status, out, err = folder.run("--quick", "--save", COMMAND=again)
     assert status in (1, 3)
     text = flat(out, err)
-    assert "processes ended, so its start was measured" in text or "could not be loaded" in text
+    assert "processes ended, so its restart was measured" in text or "could not be loaded" in text
     assert folder.processes() == []
 
 
