@@ -72,7 +72,14 @@ def make_parser() -> Parser:
     add_comparison_options(parser)
     add = parser.add_argument_group("results").add_argument
     nowhere = Output("")
-    add("-o", "--output", type=Output, default=nowhere, metavar="FILE|-", help="the record, JSON")
+    add(
+        "-o",
+        "--output",
+        type=Output,
+        default=nowhere,
+        metavar="FILE|-",
+        help="write the record as JSON",
+    )
     add("--samples", metavar="FILE", help="every answer: .csv as hey's, .ndjson as vegeta's")
     add("--name", default="", metavar="NAME", help="in the record (the URL)")
     add("--pid", type=int, metavar="PID", help="account for this process and its children")

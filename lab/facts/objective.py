@@ -62,14 +62,16 @@ def parse_objectives(text: str) -> list[Objective]:
     """
     pieces = [piece.strip() for piece in text.split(",") if piece.strip()]
     if text and not pieces:
-        raise ValueError(f"{text!r} is no objective: write p99<50ms")
+        raise ValueError(f"{text!r} is not a valid objective: write p99<50ms")
     return [_parse_objective(piece) for piece in pieces]
 
 
 def _parse_objective(text: str) -> Objective:
     match = _FORM.fullmatch(text)
     if not match or (match[2] and not 0 < float(match[2]) < 100):
-        raise ValueError(f"{text!r} is no objective: write p99<50ms, failed<0.1% or mean<10ms")
+        raise ValueError(
+            f"{text!r} is not a valid objective: write p99<50ms, failed<0.1% or mean<10ms"
+        )
     metric, percentile, sign, limit = match.groups()
     unit = _UNITS.get(metric)
     if unit is None and limit[-1:].isdigit():
@@ -79,7 +81,7 @@ def _parse_objective(text: str) -> Objective:
     elif re.fullmatch(r"\d+(\.\d+)?", limit.removesuffix(unit)):
         value = float(limit.removesuffix(unit)) / (100 if metric == "failed" else 1)
     else:
-        raise ValueError(f"{text!r} is no objective: write {metric}{sign}1{unit}")
+        raise ValueError(f"{text!r} is not a valid objective: write {metric}{sign}1{unit}")
     if metric == "failed" and value > 1:
         raise ValueError(f"{text!r}: no more than 100 % can fail")
     return Objective(metric, float(percentile) if percentile else None, sign == ">", value)

@@ -26,7 +26,7 @@ def parse_count(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)", text)
     number = Fraction(found[1]) * {"": 1, "k": 10**3, "M": 10**6}[found[2]] if found else 0
     if number < 1 or number % 1:
-        raise ValueError(f"{text!r} is no count: write 5000 or 5k")
+        raise ValueError(f"{text!r} is not a valid count: write 5000 or 5k")
     return int(number)
 
 
@@ -34,7 +34,7 @@ def parse_rate(text: str) -> float:
     """Requests a second: "200", "0.5", "10k". Raises ValueError."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(k?)(?:/s)?", text)
     if not found or not float(found[1]):
-        raise ValueError(f"{text!r} is no rate: write 200, 0.5 or 10k")
+        raise ValueError(f"{text!r} is not a valid rate: write 200, 0.5 or 10k")
     return float(found[1]) * (1000 if found[2] else 1)
 
 
@@ -50,7 +50,7 @@ def read_body(data: str, data_file: str | None, json_text: str | None) -> bytes:
         try:
             json.loads(json_text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"--json: no JSON: {error}") from error
+            raise ValueError(f"--json: not valid JSON: {error}") from error
         return json_text.encode()
     if data.startswith("@"):
         data_file = data[1:]

@@ -68,7 +68,7 @@ class Load:
         for name, value in self.headers:
             if not _TOKEN.fullmatch(name) or not value.replace("\t", "").isprintable():
                 shown = f"{name}: {hide_in_header(name, value)}"
-                raise ValueError(f"{shown!r} is no header: write 'Name: value'")
+                raise ValueError(f"{shown!r} is not a valid header: write 'Name: value'")
             if name.lower() == "content-length" and value != str(len(self.body)):
                 raise ValueError(f"Content-Length is {value}, and the body has {len(self.body)}")
         self._set("method", self.method.upper())
@@ -158,11 +158,11 @@ def encode_basic_auth(user: str, password: str = "") -> str:
 def _check_request(server: URL, method: str, url: str) -> None:
     parsed, shown = URL(url), hide_in_url(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{shown!r} is no URL to load: write http://HOST:PORT/PATH")
+        raise ValueError(f"{shown!r} is not a valid URL: write http://HOST:PORT/PATH")
     if parsed.origin() != server.origin():
         raise ValueError(f"{shown}: not on {server.origin()}: a run is of one server")
     if not _TOKEN.fullmatch(method):
-        raise ValueError(f"{method!r} is no method: write GET, POST or the like")
+        raise ValueError(f"{method!r} is not a valid method: write GET, POST or the like")
 
 
 def _check_figures(load: Load) -> None:

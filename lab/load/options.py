@@ -44,26 +44,26 @@ TIME, PAUSE = reads(parse_duration), reads(parse_pause)
 def add_load_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("load").add_argument
     add("urls", nargs="*", metavar="URL")
-    add("-c", "--connections", type=COUNT, default=50, metavar="N", help="at once, at most (50)")
-    add("-n", "--requests", type=COUNT, metavar="N", help="exactly so many, and then end")
+    add("-c", "--connections", type=COUNT, default=50, metavar="N", help="connections at once (50)")
+    add("-n", "--requests", type=COUNT, metavar="N", help="exactly N requests")
     add(
         "-z",
         "--duration",
         dest="duration_s",
         type=TIME,
         metavar="T",
-        help="end after this long (10s)",
+        help="end after T (10s)",
     )
     add("-q", "--rate", type=RATE, metavar="R", help="open loop: R requests/s in total")
     add("--arrivals", choices=("constant", "poisson"), default="constant", help="with -q")
-    add("--think", dest="think_s", type=PAUSE, metavar="T[..T]", help="wait between two requests")
+    add("--think", dest="think_s", type=PAUSE, metavar="T[..T]", help="pause between two requests")
     add(
         "--warmup",
         dest="warmup_s",
         type=TIME,
         metavar="T",
         default=0.0,
-        help="first load uncounted (0)",
+        help="load first, uncounted, for T (0)",
     )
     add("--no-keepalive", dest="keepalive", action="store_false", help="connect for each request")
     add(
@@ -73,13 +73,19 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         type=TIME,
         metavar="T",
         default=20.0,
-        help="of a request (20s)",
+        help="how long to wait for an answer (20s)",
     )
     add(
         "--connect-timeout", dest="connect_timeout_s", type=TIME, metavar="T", help="(as --timeout)"
     )
-    add("--processes", type=COUNT, metavar="N", default=1, help="that share the load (1)")
-    add("--client", choices=CLIENTS, default="wire", help="what sends (wire)")
+    add(
+        "--processes",
+        type=COUNT,
+        metavar="N",
+        default=1,
+        help="share the load among N processes (1)",
+    )
+    add("--client", choices=CLIENTS, default="wire", help="what sends the requests (wire)")
     add = parser.add_argument_group("objective").add_argument
     add("--slo", metavar="OBJECTIVES", help='exit 3 when broken: "p99<50ms,failed<0.1%%"')
     add("--find-max", action="store_true", help="the highest rate that keeps --slo; -z a step")
@@ -111,7 +117,7 @@ def add_comparison_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("several URLs, in rounds until it is decided").add_argument
     add("--budget", dest="budget_s", type=TIME, metavar="T", default=BUDGET_S, help="at most (1m)")
     add("--rounds", type=COUNT, metavar="N", help="exactly so many instead")
-    add("--seed", type=int, default=1, metavar="N", help="of their order, and of all chance (1)")
+    add("--seed", type=int, default=1, metavar="N", help="of the random order (1)")
 
 
 def make_load(options: argparse.Namespace, url: str) -> Load:

@@ -172,7 +172,7 @@ def test_a_search_whose_server_dies_keeps_what_it_tried(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--slo", ","], "no objective"),
+        (["--slo", ","], "not a valid objective"),
         (["--slo", "p99<1"], "no unit"),
         (["--slo", "failed<200%"], "100 %"),
         (["-H", "Content-Length: 99"], "Content-Length"),

@@ -97,7 +97,7 @@ def test_count_takes_decimals(number: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "k", "1K", "1.5", "-1", "1 k", "1e3", "0.0001k"])
 def test_what_is_no_count(text: str) -> None:
-    with pytest.raises(Exception, match="is no count"):
+    with pytest.raises(Exception, match="is not a valid count"):
         parse_count(text)
 
 
