@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 
 WIDTH, MARGIN = 700.0, 14.0  # pixels: a blog's column
 TITLE_PX, CURVE_PX = 14.0, 210.0
-LONGEST_LABEL = 190.0
+LONGEST_LABEL = 220.0
+FILE_DASHES = ((), (6, 2), (1.5, 1.5), (6, 2, 1.5, 2))  # of the lines of one file after another
 Record = Run | Result | Foreign
 
 
@@ -189,9 +190,9 @@ def make_sheet(
     lines: list[Line] = []
     files: list[str] = []
     for record, source in zip(records, sources, strict=True):
-        found = lines_of(record, everything, len(lines), alone=len(records) == 1)
+        found = lines_of(record, everything, (len(set(files)), len(lines)), len(records) == 1)
         lines += found
-        files += [source] * len(found)
+        files += [say_day(record) if isinstance(record, Result) else source] * len(found)
     lines = tell_apart(lines, files)
     if not any(line.rounds or line.has_curve or len(line.series) > 1 for line in lines):
         raise Unreadable(f"{' and '.join(sources)}: {nothing_in(records)}")
@@ -216,15 +217,22 @@ def nothing_in(records: Sequence[Record]) -> str:
     return "nothing to draw: it has neither rounds nor response times"
 
 
-def lines_of(record: Record, everything: bool, begin: int, alone: bool) -> list[Line]:
+def lines_of(
+    record: Record, everything: bool, before: tuple[int, int], is_alone: bool
+) -> list[Line]:
+    """The lines of a record that comes after so many files and lines. Arms keep their colours,
+    and the lines of a second file are dashed.
+    """
+    files, lines = before
     if not isinstance(record, Result):
-        line = line_of_run(record.name, record, choose_look(begin))
-        rate = None if alone else record.throughput
+        line = line_of_run(record.name, record, choose_look(lines))
+        rate = None if is_alone else record.throughput
         return [replace(line, rounds=[rate]) if rate else line]
     found = lines_of_result(Finding(record), everything)
-    if alone:
-        return found
-    return [replace(line, look=choose_look(begin + n)) for n, line in enumerate(found)]
+    dashes = FILE_DASHES[files % len(FILE_DASHES)]
+    return [
+        replace(line, look=replace(line.look, dashes=dashes or line.look.dashes)) for line in found
+    ]
 
 
 def find_title(finding: Finding) -> str:
@@ -257,11 +265,18 @@ def say_origin(finding: Finding, shown: int) -> str:
     return f"{arms} · {result.started[:10]} · {made}"
 
 
+def say_day(result: Result) -> str:
+    """When it was recorded: "2026-11-20 15:23"."""
+    return result.started[:16].replace("T", " ")
+
+
 def say_runs(records: Sequence[Record], lines: Sequence[Line]) -> str:
     """What runs say beside each other; of single runs there is no interval."""
     runs = [record for record in records if not isinstance(record, Result)]
-    if len(runs) < len(records):
-        return " · ".join(record.name for record in records)
+    results = [record for record in records if isinstance(record, Result)]
+    if results:
+        titles = dict.fromkeys(f"{Finding(result).number} {result.title}" for result in results)
+        return " · ".join([*titles, *(run.name for run in runs)])
     rates = [run.throughput for run in runs]
     if len(runs) == 1:
         return say_run(runs[0])

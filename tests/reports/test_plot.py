@@ -109,6 +109,16 @@ def test_two_files_of_one_arm_are_told_apart(svg):
     assert len({line.look.colour for line in sheet.lines}) == 2
 
 
+def test_an_arm_of_two_records_keeps_its_colour_and_says_its_day():
+    old = make_reproduced()
+    new = replace(old, started="2026-11-25T12:00:00+00:00")
+    lines = make_sheet([old, new]).lines
+    names = [line.name for line in lines if line.name.startswith("time.sleep")]
+    assert names == ["time.sleep, 2026-11-20 10:49", "time.sleep, 2026-11-25 12:00"]
+    first, second = (line.look for line in lines if line.name.startswith("time.sleep"))
+    assert first.colour == second.colour and first.dashes != second.dashes
+
+
 def test_what_is_named_alike_in_one_file_is_numbered():
     run = make_pair()[0]
     sheet = make_sheet([run, run, run], sources=["a", "a", "a"])
