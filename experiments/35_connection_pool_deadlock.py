@@ -123,12 +123,10 @@ if __name__ == "__main__":
         """Those with a request that had no answer in 2 s, or a 500."""
         return [n for n, arm in arms.items() if any(each.failed for each in arm.rounds)]
 
-    def explain(arms):
-        return (
-            f"{' · '.join(find_stuck(arms)) or 'nothing'} stood still: all threads "
-            "waited for a connection, and those that had one for a thread"
-        )
-
+    why = (
+        "all threads waited for a connection, and the sessions that had one for a "
+        "thread: that takes 50 clients, or the event loop"
+    )
     experiment(
         ARMS,
         expect={"name": "8f14e45fceea167a5a36dedd4bea2543"},  # the md5 sum of 7
@@ -139,7 +137,8 @@ if __name__ == "__main__":
         ask_after="/connections",
         columns={"pool": lambda arm: str(max(arm.said))},
         subject=["failures", *NOISE.split()],
-        causes=[explain],
+        findings=lambda arms: [f"stood still: {' · '.join(find_stuck(arms)) or '-'}"],
+        causes=[lambda arms: why if find_stuck(arms) else "no thread was missing"],
         claim=Outcome(
             rule="REPRODUCED if it stands still with 11 clients, NOT REPRODUCED if not",
             reproduced=lambda arms: "yield, 11 clients" in find_stuck(arms),

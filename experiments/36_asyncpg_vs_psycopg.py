@@ -17,8 +17,8 @@ Source     https://github.com/fastapi/fastapi/issues/902, January 2020, no word 
            https://github.com/apache/airflow/issues/67799, May 2026
 Expect     psycopg 3 in a `def` pays for a hop to a thread. asyncpg's pool sends a
            second statement before it takes a connection back, to reset it. Pools of 10.
-           psycopg  800/s, all in time
-           asyncpg  800/s, p99 up to 1.3 of it
+           psycopg  600/s, all in time
+           asyncpg  600/s, p99 up to 1.3 of it
            psycopg, 1 client  1 / (A + query + hop)
            asyncpg, 1 client  1 / (A + query + reset)
            asyncpg, no reset  1 / (A + query)
@@ -101,7 +101,7 @@ SELECT id, md5(id::text) name FROM generate_series(1, 500) id" |
 exec "$@" postgres -D . -k $PWD -c listen_addresses= -c max_connections=400"""
 UVICORN = "uvicorn --no-access-log --port {port} 36_asyncpg_vs_psycopg"
 PSYCOPG, ASYNCPG = f"{UVICORN}:psycopg_app", f"{UVICORN}:asyncpg_app"
-STEADY = {"rate": 800, "connections": 40, "duration_s": 6.0}
+STEADY = {"rate": 600, "connections": 40, "duration_s": 7.0}
 MANY, LONG = {"connections": 200}, "env POOL=80 WAIT_S=0.1 "
 ARMS = {
     "psycopg": (PSYCOPG, "/", STEADY),
