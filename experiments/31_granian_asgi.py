@@ -12,7 +12,7 @@ Claim      One worker serves 125,539 requests/s on Granian, 51,051 on uvicorn, 3
 Source     https://github.com/emmett-framework/granian/blob/master/benchmarks/vs.md,
            August 2026 (Granian 2.8.1): 10 kB of static bytes, oha, 128 connections,
            uvloop everywhere, 16 cores and none pinned
-Expect     Granian reads and writes in a Rust thread beside that of Python, so one worker
+Expect     Granian reads and writes in a Rust thread beside that of Python, so a worker
            can take more than a core; uvicorn has one thread. If a request costs the
            server S and the app W, the ratio (S1 + W) / (S2 + W) goes to 1.
            Granian  2.46 of uvicorn
@@ -108,8 +108,8 @@ if __name__ == "__main__":
                 "uvicorn, one core",
                 below=1.25,
                 then="on one core the two hardly differ, {faster}: it was the second",
-                otherwise="on one core for all threads it is {faster}: it is the server, "
-                "not a second core",
+                otherwise="on one core for all its threads, {faster}: it is the "
+                "server, not a second core",
                 another_reason=True,
             ),
             *(

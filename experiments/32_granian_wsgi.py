@@ -109,8 +109,8 @@ if __name__ == "__main__":
                 "gunicorn, one core",
                 below=1.25,
                 then="on one core the two hardly differ, {faster}: it was the second",
-                otherwise="on one core for all threads it is {faster}: it is the server, "
-                "not a second core",
+                otherwise="on one core for all its threads, {faster}: it is the "
+                "server, not a second core",
                 another_reason=True,
             ),
             *(
