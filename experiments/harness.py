@@ -1,6 +1,7 @@
 """The door from a script to the lab: `from harness import Ratio, experiment`.
 
-A script names it only where it is run, so that the same file is a plain app anywhere else.
+A script names it only where it is run, so that the same file is a plain app anywhere
+else.
 """
 
 import sys
@@ -13,4 +14,6 @@ from lab.trials.dials import Answers, Cause, Each, Outcome, Ratio
 from lab.trials.experiment import experiment
 from lab.trials.servers import Answer, Service
 
-__all__ = ["Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "Service", "experiment"]
+__all__ = [
+    "Answer", "Answers", "Cause", "Each", "Outcome", "Ratio", "Service", "experiment",
+]  # fmt: skip

@@ -78,7 +78,7 @@ def test_experiments_are_numbered():
 
 def test_nothing_else_lies_beside_them():
     names = {path.name for path in (ROOT / "experiments").iterdir() if path.is_file()}
-    assert names == {path.name for path in EXPERIMENTS} | {"harness.py"}
+    assert names == {path.name for path in EXPERIMENTS} | {"harness.py", ".ruff.toml"}
 
 
 @every_experiment
