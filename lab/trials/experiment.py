@@ -100,8 +100,8 @@ def _run_script(script: Script, dials: Dials) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.list:
-            for arm, setup in dials.everything.items():
-                print(f"{arm}\n    $ {setup.command}\n    {setup.path}")
+            listed = dials.everything.items()
+            show("\n".join(f"{n}\n    $ {arm.command}\n    {arm.path}" for n, arm in listed))
             return 0
         _check_programs(dials.needs)
         if options.serve:
