@@ -50,7 +50,15 @@ class Finding:
 
     @property
     def number(self) -> str:
-        return self.result.name.split("_")[0]
+        """The number of the experiment: "03"; of another record what its name begins with. It
+        becomes a part of addresses and ids, so it holds nothing but letters and digits.
+        """
+        return re.sub(r"[^0-9A-Za-z-]", "", self.result.name.split("_")[0]) or "0"
+
+    @property
+    def word(self) -> Word | None:
+        """The verdict, if it is one of the five."""
+        return Word(self.result.verdict) if self.result.verdict in set(Word) else None
 
     @property
     def group(self) -> str:
@@ -66,7 +74,7 @@ class Finding:
     @cached_property
     def claims(self) -> list[MeasuredRatio]:
         """The ratios that the claim is about; none where it is about behaviour."""
-        ratios = self.result.ratios
+        ratios = [ratio for ratio in self.result.ratios if 0 < ratio.estimate < math.inf]
         marked = [ratio for ratio in ratios if ratio.claim]
         return marked or (ratios[:1] if UNMARKED.match(self.result.rule) else [])
 
@@ -135,7 +143,7 @@ def interval_of(ratio: MeasuredRatio) -> str:
     """The interval, the way round in which the ratio is said: "95 % CI 4.9–6.4"."""
     ends = [ratio.low, ratio.high]
     if is_turned(ratio):
-        ends = [1 / ratio.high, 1 / ratio.low if ratio.low else math.inf]
+        ends = [1 / end if end else math.inf for end in (ratio.high, ratio.low)]
     low, high = map(three_digits, ends)
     return f"95 % CI {low}–{high}"
 

@@ -111,30 +111,38 @@ class Forest:
             return row.top + row.height - 25
         return row.top + row.height / 2 - 3
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        return find_limits(self.findings)
+
+    def x_of(self, ratio: float) -> float:
+        """How far right a ratio is, in pixels."""
+        (left, right), (low, high) = self.layout.axis, self.limits
+        return left + math.log(ratio / low) / math.log(high / low) * (right - left)
+
+    def ratio_at(self, x: float) -> float:
+        """The ratio that is so far right."""
+        (left, right), (low, high) = self.layout.axis, self.limits
+        return low * math.exp((x - left) / (right - left) * math.log(high / low))
+
     def prepare(self, axes: Axes, canvas: Canvas, height: float) -> None:
         """The axis, its grid from the first to the last row, and the line of "the same"."""
-        low, high = find_limits(self.findings)
+        low, high = self.limits
         axes.set(xscale="log", xlim=(low, high), ylim=(height, 0), yticks=[])
-        axes.patch.set_visible(False)
         axes.grid(False)
         axes.set_xticks([], minor=True)
         axes.set_xticks([])
-        left, right = self.layout.axis
+        across = [self.ratio_at(0), self.ratio_at(self.layout.width)]
         for _, y in self.heads:
             top = y - self.heads[0][1]
-            share = (right - left) / math.log(high / low)
-            ends = [math.log(edge / low) * share for edge in (low, high)]
-            to_left, to_right = left + ends[0], self.layout.width - left - ends[1]
-            factor = math.log(high / low) / (right - left)
-            begin, end = low * math.exp(-to_left * factor), high * math.exp(to_right * factor)
-            axes.fill_between([begin, end], top, top + 26, color=BAND, lw=0, clip_on=False)
+            axes.fill_between(across, top, top + 26, color=BAND, lw=0, clip_on=False)
         for tick in (tick for tick in TICKS if low <= tick <= high):
             colour, width = (INK, 1.2) if tick == 1 else (GRID, 1.0)
             for top, bottom in self.spans():
                 axes.plot([tick, tick], [top, bottom], color=colour, lw=width, clip_on=False)
-            x = left + math.log(tick / low) / math.log(high / low) * (right - left)
             for y in (self.heads[0][1] - 6, canvas.height - 12):
-                canvas.write(x, y, f"{tick:g}×", INK if tick == 1 else QUIET, "center")
+                words = INK if tick == 1 else QUIET
+                canvas.write(self.x_of(tick), y, f"{tick:g}×", words, "center")
 
     def spans(self) -> list[tuple[float, float]]:
         """From where to where grid lines go: past the rows, and not through the heads."""
@@ -153,35 +161,30 @@ class Forest:
     def write_row(self, canvas: Canvas, row: Row) -> None:
         """Its title as a link, its figures and its verdict."""
         finding, lane = row.finding, self.lane_of(row)
-        number = finding.number
-        link = f"{self.link}#claim-{number}"
-        x = 0 if self.layout.is_narrow else 8
-        base = row.top + 13
+        x, base = 0.0, row.top + 13
         if not self.layout.is_narrow:
-            base = row.top + row.height / 2 + 4 - 7 * (len(row.title) - 1)
+            x, base = 8.0, row.top + row.height / 2 + 4 - 7 * (len(row.title) - 1)
+        link = f"{self.link}#claim-{finding.number}"
         for n, line in enumerate(row.title):
             canvas.write(x, base + 14.5 * n, line, size=TITLE_PX, link=link)
-        self.write_verdict(canvas, finding, lane)
-
-    def write_verdict(self, canvas: Canvas, finding: Finding, lane: float) -> None:
-        word = finding.result.verdict
-        colour = WORD_COLOURS.get(Word(word), QUIET) if word in set(Word) else QUIET
-        beside = "for another reason" if finding.result.another_reason else ""
-        headline = finding.headline
-        measured = times_of(headline) if headline else ""
-        claimed = claimed_of(headline) if headline else ""
+        word, beside = finding.result.verdict, ""
+        if finding.result.another_reason:
+            beside = "for another reason"
+        colour = WORD_COLOURS.get(finding.word or Word.INCONCLUSIVE, QUIET)
+        measured = claimed = ""
+        if finding.headline:
+            measured, claimed = times_of(finding.headline), claimed_of(finding.headline)
+        claimed = f"claimed {claimed}" if claimed else ""
         if self.layout.is_narrow:
-            said = f"{word}, {beside}" if beside else word
-            figures = f"{measured}, claimed {claimed}" if claimed else measured
+            said = ", ".join(filter(None, (word, beside)))
+            figures = ", ".join(filter(None, (measured, claimed)))
             canvas.write(0, lane - 9, said, colour, bold=True, size=10)
             canvas.write(self.layout.width, lane - 9, figures, INK, "right", size=10)
             return
         canvas.write(self.layout.words, lane + 4, word, colour, bold=True)
         canvas.write(self.layout.words, lane + 15, beside, QUIET, size=9.5)
         canvas.write(self.layout.figures, lane + 4, measured, INK, "right", bold=True)
-        if claimed:
-            said = f"claimed {claimed}"
-            canvas.write(self.layout.figures, lane + 15, said, QUIET, "right", size=9.5)
+        canvas.write(self.layout.figures, lane + 15, claimed, QUIET, "right", size=9.5)
 
     def list_head(self, canvas: Canvas) -> list[tuple[str, float, bool]]:
         """The lines above the legend: text, size, and whether it is bold."""
@@ -208,9 +211,7 @@ class Forest:
             canvas.write(x, y, line, size=size, bold=bold)
         draw_legend(canvas, x, y + 20, self.layout.is_narrow)
         left, right = self.layout.axis
-        low, high = find_limits(self.findings)
-        same = left + math.log(1 / low) / math.log(high / low) * (right - left)
-        y = self.heads[0][1] - 20
+        same, y = self.x_of(1), self.heads[0][1] - 20
         canvas.write(same, y, "the same", INK, "center")
         canvas.write(right + 12, y, "as claimed, and more →", QUIET, "right")
         opposite = "← opposite" if same - left > 110 else "←"
@@ -223,12 +224,17 @@ def find_limits(findings: Sequence[Finding]) -> tuple[float, float]:
     for finding in findings:
         for ratio in drawn_ratios(finding):
             values += [ratio.estimate, ratio.low, ratio.high]
-        headline = finding.headline
-        if headline and headline.claimed:
-            claimed = headline.claimed
-            values += list(claimed) if isinstance(claimed, tuple) else [claimed]
+        values += list_claimed(finding.headline)
     known = [value for value in values if 0.05 <= value <= 1000]
     return min(known) / 1.15, max(known) * 1.15
+
+
+def list_claimed(ratio: MeasuredRatio | None) -> list[float]:
+    """What is claimed of a ratio: nothing, a figure, or both ends of a range."""
+    if ratio is None or ratio.claimed is None:
+        return []
+    ends = ratio.claimed if isinstance(ratio.claimed, tuple) else (ratio.claimed,)
+    return [end for end in ends if 0 < end < math.inf]
 
 
 def drawn_ratios(finding: Finding) -> list[MeasuredRatio]:
@@ -246,8 +252,7 @@ def draw_marks(axes: Axes, finding: Finding, y: float) -> None:
     if headline is None:
         axes.text(1.15, y + 4, "about what it does: no figure", color=QUIET, style="italic")
         return
-    if headline.claimed is not None:
-        ends = headline.claimed if isinstance(headline.claimed, tuple) else (headline.claimed,)
+    if ends := list_claimed(headline):
         nearest = min(ends, key=lambda end: abs(math.log(end / headline.estimate)))
         dots = (0, (1, 2.5))
         axes.plot([nearest, headline.estimate], [y, y], color=QUIET, lw=1, ls=dots, clip_on=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from lab.facts.arrays import np
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import SAMPLES_BEYOND, Histogram
-from lab.facts.interval import median_interval
 from lab.facts.records import Point, Run, Second
 from lab.facts.results import THEN, Arm, Metric
 from lab.facts.text import three_digits
@@ -87,9 +87,7 @@ def median_text(line: Line) -> str:
     """The median of the rounds as a figure."""
     if not line.rounds:
         return "–"
-    found = median_interval(line.rounds)
-    middle = found.estimate if found else sorted(line.rounds)[len(line.rounds) // 2]
-    return three_digits(middle)
+    return three_digits(statistics.median(line.rounds))
 
 
 # ---- Lines of records ------------------------------------------------------------------
@@ -130,7 +128,7 @@ def title_of(metric: Metric) -> str:
 def line_of_arm(name: str, arm: Arm, look: Look, metric: Metric) -> Line:
     scale = 1e3 if metric in (Metric.P50, Metric.P99) else 1.0
     values = [each.value(metric) for each in arm.rounds]
-    rounds = [value * scale for value in values if value is not None]
+    rounds = [value * scale for value in values if value is not None and math.isfinite(value)]
     return replace(line_of_run(name, arm.run, look), rounds=rounds, curve=arm.curve)
 
 

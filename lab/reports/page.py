@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from lab.facts.errors import Unreadable
 from lab.facts.results import Result
 from lab.facts.text import count_of, harmless
 from lab.reports.answer import answer_of
@@ -38,8 +40,8 @@ class Place:
     folder: Path  # of the records; the scripts are in experiments/ beside it
 
     def link(self, target: Path) -> str:
-        """The address of a file, from the page."""
-        return os.path.relpath(target, self.page.parent).replace(os.sep, "/")
+        """The address of a file, from the page: never one with a scheme, as "javascript:"."""
+        return quote(os.path.relpath(target, self.page.parent).replace(os.sep, "/"))
 
     @property
     def command(self) -> str:
@@ -51,13 +53,15 @@ class Place:
         return self.folder / f"{result.name}.json"
 
     def script(self, result: Result) -> Path:
-        return self.folder.parent / "experiments" / f"{result.name}.py"
+        """The script of a record; a name that could lead elsewhere leads nowhere."""
+        name = re.sub(r"[^\w-]", "", result.name)
+        return self.folder.parent / "experiments" / f"{name}.py"
 
 
 def write_page(results: Sequence[Result], folder: Path, page: Path) -> None:
     """Write the page of all results, and the forest as an .svg and a .png beside it."""
     findings = [Finding(result) for result in results]
-    page.write_text(make_page(results, folder, page), encoding="utf-8")
+    page.write_bytes(make_page(results, folder, page).encode("utf-8", "replace"))
     forest = Forest(findings, WIDE)
     about = about_forest(findings, FOREST)
     for suffix in (".svg", ".png"):
@@ -71,6 +75,7 @@ def make_page(results: Sequence[Result], folder: Path, page: Path) -> str:
 
     place = Place(page.absolute(), folder.absolute())
     findings = [Finding(result) for result in results]
+    check_numbers(findings)
     views = {finding.number: view_claim(finding, place) for finding in findings}
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
@@ -97,6 +102,16 @@ def make_page(results: Sequence[Result], folder: Path, page: Path) -> str:
     text = environment.get_template("page.html").render(context)
     text = shrink(harmless(text))
     return text.replace(HASH, hash_script(text))
+
+
+def check_numbers(findings: Sequence[Finding]) -> None:
+    """Raises Unreadable where two records have one number, by which the page names them."""
+    names: dict[str, str] = {}
+    for finding in findings:
+        name = finding.result.name
+        if finding.number in names:
+            raise Unreadable(f"{names[finding.number]} and {name} have the same number")
+        names[finding.number] = name
 
 
 def shrink(page: str) -> str:

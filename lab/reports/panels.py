@@ -6,8 +6,9 @@ Each takes lines, which say what is drawn and how it looks, and axes to draw the
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from lab.facts.arrays import np
 from lab.facts.histogram import Histogram
@@ -49,9 +50,8 @@ def draw_rounds(axes: Axes, lines: Sequence[Line], title: str) -> None:
         )  # fmt: skip
         if not line.rounds:
             continue
-        middle = sorted(line.rounds)[len(line.rounds) // 2]
+        middle = statistics.median(line.rounds)
         if found := median_interval(line.rounds):
-            middle = found.estimate
             ends = [found.low, found.high]
             axes.plot(ends, [row - 0.16] * 2, color=look.colour, lw=2.4, clip_on=False)
         fill = PAPER if look.is_old else look.colour
@@ -146,7 +146,7 @@ def draw_seconds(axes: Axes, lines: Sequence[Line]) -> None:
     for line in lines:
         for key, width in (("p50", 1.8), ("p99", 0.9)):
             known = [(each.time, getattr(each, key)) for each in line.series]
-            points = [(time, time_s * 1e3) for time, time_s in known if time_s]
+            points = [(time, time_s * 1e3) for time, time_s in known if is_time(time_s)]
             if points:
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=line.look.colour, lw=width, clip_on=False)
@@ -167,35 +167,44 @@ def draw_seconds(axes: Axes, lines: Sequence[Line]) -> None:
     hide_clips(axes)
 
 
+def is_time(time_s: float | None) -> TypeGuard[float]:
+    """Whether it can stand on an axis of times, which is logarithmic."""
+    return time_s is not None and 0 < time_s < math.inf
+
+
 def draw_heat(axes: Axes, line: Line) -> None:
     """How many requests of each second took how long: the darker, the more of that second."""
-    seconds = [each for each in line.series if each.histogram]
-    known = [Histogram.decode(each.histogram) for each in seconds]
-    ends_ns = [(each.min_ns, each.max_ns) for each in known if each.count]
-    low = min(low_ns for low_ns, _ in ends_ns) / 1e9
-    high = max(high_ns for _, high_ns in ends_ns) / 1e9 * 1.001
-    edges = [float(edge) for edge in np.geomspace(low, max(high, low * 1.5), HEAT_ROWS + 1)]
-    cells: dict[int, list[list[tuple[float, float]]]] = {}
-    begin = 0.0
-    for second, histogram in zip(seconds, known, strict=True):
-        for n, count in enumerate(histogram.between(edges)):
-            share = count / max(histogram.count, 1)
-            level = min(math.ceil(HEAT_STEPS * math.sqrt(share)), HEAT_STEPS)
-            bottom, top = edges[n] * 1e3, edges[n + 1] * 1e3
-            left, right = begin, second.time
-            corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
-            cells.setdefault(level, []).append(corners)
-        begin = second.time
     from matplotlib.collections import PolyCollection
 
+    known = [Histogram.decode(each.histogram) for each in line.series if each.histogram]
+    edges_s = choose_heights_s(known)
+    cells: dict[int, list[list[tuple[float, float]]]] = {}
+    left = 0.0
+    for second in line.series:
+        histogram = Histogram.decode(second.histogram) if second.histogram else Histogram()
+        for n, count in enumerate(histogram.between(edges_s)):
+            share = count / max(histogram.count, 1)
+            level = min(math.ceil(HEAT_STEPS * math.sqrt(share)), HEAT_STEPS)
+            bottom, top = edges_s[n] * 1e3, edges_s[n + 1] * 1e3
+            corners = [(left, bottom), (second.time, bottom), (second.time, top), (left, top)]
+            cells.setdefault(level, []).append(corners)
+        left = second.time
     for level, found in sorted(cells.items()):
         if level:
             alpha = level / HEAT_STEPS
             axes.add_collection(PolyCollection(found, facecolors=FIRST, alpha=alpha, linewidths=0))
-    axes.set(yscale="log", xlim=(0, begin), ylim=(edges[0] * 1e3, edges[-1] * 1e3))
+    axes.set(yscale="log", xlim=(0, left), ylim=(edges_s[0] * 1e3, edges_s[-1] * 1e3))
     axes.set_xlabel("seconds since the start")
     axes.set_title(f"{plain(line.name)}: how many took how long, ms", color=QUIET)
     use_plain_numbers(axes.yaxis)
+
+
+def choose_heights_s(histograms: Sequence[Histogram]) -> list[float]:
+    """The edges of the rows of a heat map: from the shortest to the longest time of all."""
+    known = [histogram for histogram in histograms if histogram.count]
+    low = min((histogram.min_ns for histogram in known), default=1_000_000) / 1e9
+    high = max((histogram.max_ns for histogram in known), default=2_000_000) / 1e9 * 1.001
+    return [float(edge) for edge in np.geomspace(low, max(high, low * 1.5), HEAT_ROWS + 1)]
 
 
 # ---- Rates -----------------------------------------------------------------------------
@@ -205,7 +214,7 @@ def draw_rates(axes: Axes, lines: Sequence[Line]) -> None:
         points = sorted(line.curve, key=lambda point: point.rate)
         for key, width in (("p50_s", 1.8), ("p99_s", 0.9)):
             known = [(point, getattr(point, key)) for point in points]
-            shown = [(point, time_s * 1e3) for point, time_s in known if time_s]
+            shown = [(point, time_s * 1e3) for point, time_s in known if is_time(time_s)]
             x, y = [point.rate for point, _ in shown], [time_ms for _, time_ms in shown]
             if not shown:
                 continue

@@ -106,11 +106,11 @@ class ClaimView:
     @property
     def kind(self) -> str:
         """The verdict as the name of a style."""
-        return self.word.lower().replace(" ", "-") if self.word in set(Word) else "no-verdict"
+        return (self.finding.word or "no verdict").lower().replace(" ", "-")
 
     @property
     def mark(self) -> str:
-        return MARKS.get(Word(self.word), "?") if self.word in set(Word) else "?"
+        return MARKS[self.finding.word or Word.INCONCLUSIVE]
 
     @property
     def measured(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from dataclasses import fields, is_dataclass, replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from builders import make_arm, make_behaviour, make_inconclusive, make_reproduced, make_runs
 
+from lab.facts.errors import Unreadable
 from lab.facts.results import Result
 from lab.reports.answer import answer_of
 from lab.reports.finding import GROUPS, Finding, order
@@ -141,6 +143,31 @@ def test_no_text_of_a_record_becomes_markup(tmp_path):
     assert [value for value in seen.values("href") if "javascript:" in value] == []
     assert "alert(1)" in seen.text
     assert "\x1b" not in page and "\x00" not in page
+
+
+@pytest.mark.parametrize("name", ["javascript:alert(1)", '03_"><script>', "../../../etc/x"])
+def test_no_name_of_a_record_becomes_an_address_or_markup(tmp_path, name):
+    result = replace(make_behaviour(), name=name)
+    seen = Seen(make_page([result], tmp_path / "results", tmp_path / "index.html"))
+    assert seen.tags["script"] == 1
+    assert [value for value in seen.values("href") if "javascript:" in value] == []
+    assert all(re.fullmatch(r"[\w.-]+", value) for value in seen.values("id"))
+
+
+def test_two_records_of_one_number_are_refused_in_one_line(tmp_path):
+    with pytest.raises(Unreadable, match="have the same number"):
+        make_page([make_behaviour(), make_behaviour()], tmp_path, tmp_path / "index.html")
+
+
+@pytest.mark.parametrize("figure", [0.0, -1.0, math.inf, math.nan])
+def test_figures_that_cannot_be_break_nothing(tmp_path, figure):
+    result = make_reproduced()
+    odd = replace(result.ratios[0], low=figure, high=figure, claimed=figure)
+    rounds = [replace(each, throughput=figure) for each in result.arms["time.sleep"].rounds]
+    arms = result.arms | {"time.sleep": replace(result.arms["time.sleep"], rounds=rounds)}
+    for ratio in (odd, replace(odd, estimate=figure)):
+        shown = replace(result, arms=arms, ratios=[ratio])
+        assert "claim-03" in make_page([shown], tmp_path, tmp_path / "index.html")
 
 
 def test_only_the_script_of_the_page_may_run(page):
