@@ -67,5 +67,7 @@ def checking() -> Iterator[None]:
         yield
     except LookupError as error:
         raise Unreadable(f"not a whole record: no {error!s:.80}") from error
-    except (TypeError, AttributeError, ArithmeticError, ValueError) as error:
+    except (TypeError, AttributeError) as error:
+        raise Unreadable(f"not a whole record: a value of another kind ({error!s:.120})") from error
+    except (ArithmeticError, ValueError) as error:
         raise Unreadable(f"not a whole record: {error!s:.200}") from error
