@@ -1,8 +1,10 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "fastapi", "flask", "gunicorn", "hdrhistogram", "httptools", "numpy",
-#   "psutil", "pydantic", "tqdm", "uvicorn[standard]", "uvloop",
+#   "aiohttp==3.14.5", "fastapi==0.163.2", "flask[async]==3.1.3", "gunicorn==27.0.1",
+#   "hdrhistogram==0.10.8", "httptools==0.9.0", "matplotlib==3.11.2", "msgspec==0.22.0",
+#   "numpy==2.4.6", "psutil==7.2.2", "pydantic==2.14.4", "tqdm==4.70.1",
+#   "uvicorn[standard]==0.54.0", "uvloop==0.23.0",
 # ]
 # ///
 """24: FastAPI is faster than Flask

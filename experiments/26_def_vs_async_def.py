@@ -1,8 +1,10 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "anyio", "fastapi", "hdrhistogram", "httptools", "numpy", "psutil",
-#   "starlette", "tqdm", "uvicorn[standard]", "uvloop",
+#   "aiohttp==3.14.5", "anyio==4.16.0", "fastapi==0.163.2", "hdrhistogram==0.10.8",
+#   "httptools==0.9.0", "matplotlib==3.11.2", "msgspec==0.22.0", "numpy==2.4.6",
+#   "psutil==7.2.2", "starlette==1.10.0", "tqdm==4.70.1", "uvicorn[standard]==0.54.0",
+#   "uvloop==0.23.0",
 # ]
 # ///
 """26: async def makes FastAPI faster even where nothing waits

@@ -1,8 +1,10 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "fastapi", "granian", "gunicorn", "hdrhistogram", "httptools",
-#   "hypercorn", "numpy", "psutil", "tqdm", "uvicorn[standard]", "uvloop",
+#   "aiohttp==3.14.5", "fastapi==0.163.2", "granian==2.8.7", "gunicorn==27.0.1",
+#   "hdrhistogram==0.10.8", "httptools==0.9.0", "hypercorn==0.18.0",
+#   "matplotlib==3.11.2", "msgspec==0.22.0", "numpy==2.4.6", "psutil==7.2.2",
+#   "tqdm==4.70.1", "uvicorn[standard]==0.54.0", "uvloop==0.23.0",
 # ]
 # ///
 """31: Granian serves ASGI 2.5 times as fast as uvicorn

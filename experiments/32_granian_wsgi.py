@@ -1,8 +1,9 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "flask", "granian", "gunicorn", "hdrhistogram", "httptools", "numpy",
-#   "psutil", "tqdm", "uvloop",
+#   "aiohttp==3.14.5", "flask[async]==3.1.3", "granian==2.8.7", "gunicorn==27.0.1",
+#   "hdrhistogram==0.10.8", "httptools==0.9.0", "matplotlib==3.11.2", "msgspec==0.22.0",
+#   "numpy==2.4.6", "psutil==7.2.2", "tqdm==4.70.1", "uvloop==0.23.0",
 # ]
 # ///
 """32: Granian serves WSGI 14 times as fast as gunicorn

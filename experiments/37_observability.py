@@ -1,10 +1,12 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "aiohttp", "fastapi", "hdrhistogram", "httptools", "numpy",
-#   "opentelemetry-exporter-otlp-proto-common", "opentelemetry-instrumentation-fastapi",
-#   "opentelemetry-sdk", "prometheus-fastapi-instrumentator", "psutil", "sentry-sdk",
-#   "structlog", "tqdm", "uvicorn[standard]", "uvloop",
+#   "aiohttp==3.14.5", "fastapi==0.163.2", "hdrhistogram==0.10.8", "httptools==0.9.0",
+#   "matplotlib==3.11.2", "msgspec==0.22.0", "numpy==2.4.6",
+#   "opentelemetry-exporter-otlp-proto-common==1.45.2",
+#   "opentelemetry-instrumentation-fastapi==0.66b2", "opentelemetry-sdk==1.45.2",
+#   "prometheus-fastapi-instrumentator==8.1.0", "psutil==7.2.2", "sentry-sdk==2.75.0",
+#   "structlog==26.1.0", "tqdm==4.70.1", "uvicorn[standard]==0.54.0", "uvloop==0.23.0",
 # ]
 # ///
 """37: Observability takes 70 % of the throughput
