@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable
 
 WIDTH = 79
+SMALLEST = 1e-12  # below it a number is written as 0
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SPANS_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 1e-3, "us": 1e-6}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -40,7 +41,7 @@ def three_digits(value: float) -> str:
     """A number at three significant digits, never in exponent form: 0.0123, 9.91, 196, 7890."""
     if not math.isfinite(value):
         return str(value)
-    if value == 0:
+    if abs(value) < SMALLEST:
         return "0"
     digits = 2 - math.floor(math.log10(abs(value)))
     rounded = round(float(value), digits)  # a float of numpy rounds in its own way
