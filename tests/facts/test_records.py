@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.facts.errors import Unreadable
+from lab.facts.form import write
 from lab.facts.histogram import Histogram
-from lab.facts.records import Objectives, Point, Result, Run, Target, write
+from lab.facts.records import Objectives, Point, Run, Target
+from lab.facts.results import Result
 
 KEYS = {
     *("format", "name", "started", "elapsed_s", "load", "requests", "ok", "failed"),
