@@ -133,10 +133,14 @@ class Histogram:
         lowest, width = layout(len(self.counts))
         return min(float(lowest[slot] + width[slot] - 1), float(self.max_ns)) / 1e9
 
+    def slot_of(self, value_s: float) -> int:
+        """The slot that counts a value in seconds."""
+        lowest, _ = layout(len(self.counts))
+        return int(np.searchsorted(lowest, value_s * 1e9, "right")) - 1
+
     def above(self, value_s: float) -> int:
         """How many samples exceed `value_s`, to the histogram's three digits."""
-        lowest, _ = layout(len(self.counts))
-        return int(self.counts[np.searchsorted(lowest, value_s * 1e9, "right") :].sum())
+        return int(self.counts[self.slot_of(value_s) + 1 :].sum())
 
     def between(self, edges_s: Sequence[float]) -> list[int]:
         """How many samples lie from each edge to the next, the outermost ones included."""

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import Figures, Histogram
-from lab.facts.records import ClientCost, Histograms, Run, ServerCost, Target
+from lab.facts.records import ClientCost, Histograms, Run, ServerCost, Stretches, Target
 from lab.facts.results import Result
 from lab.facts.validity import judge
 
@@ -43,6 +43,7 @@ def merge(runs: Sequence[Run]) -> Run:
         errors=add_counts(run.errors for run in runs),
         histograms=merge_all_histograms([run.histograms for run in runs]),
         series=[],
+        stretches=_join_stretches([run.stretches for run in runs]),
         targets=[merge_targets(parts) for parts in zip(*(r.targets for r in runs), strict=True)],
         connections=replace(
             first.connections, opened=sum(run.connections.opened or 0 for run in runs)
@@ -56,6 +57,18 @@ def merge(runs: Sequence[Run]) -> Run:
         quoted_s=_median_figures([run.quoted_s for run in runs]),
     )
     return judge(merged)
+
+
+def _join_stretches(parts: Sequence[Stretches | None]) -> Stretches | None:
+    """Stretches one after the other; None where a run was too short to have some."""
+    known = [part for part in parts if part]
+    if len(known) < len(parts):
+        return None
+    rows = zip(*(part.above for part in known), strict=True)
+    return Stretches(
+        counts=[count for part in known for count in part.counts],
+        above=[[count for row in one for count in row] for one in rows],
+    )
 
 
 def merge_records(records: Sequence[Run | Result | Foreign]) -> Run | Foreign:

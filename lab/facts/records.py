@@ -14,7 +14,8 @@ import msgspec
 
 from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
-from lab.facts.histogram import Figures, Histogram
+from lab.facts.histogram import PERCENTILES, Figures, Histogram
+from lab.facts.interval import Interval, percentile_interval
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
@@ -109,6 +110,16 @@ class Second:
     p50: Seconds | None = None  # None where nothing was answered, or it is not known
     p99: Seconds | None = None
     histogram: str = ""  # of its ok times, HdrHistogram V2 base64, where that was kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretches:
+    """The answers of a run by stretches of time of the same length, in order: neighbours
+    resemble each other, and so say less of a percentile than as many that do not.
+    """
+
+    counts: list[Count]  # how many were ok in each
+    above: list[list[Count]]  # how many took longer than each of PERCENTILES of the run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +272,7 @@ class Run:
     errors: dict[str, Count]
     histograms: Histograms
     series: list[Second] = field(default_factory=list)
+    stretches: Stretches | None = None  # where it lasted for long enough
     connections: Connections = Connections()
     client: ClientCost
     server: ServerCost | None = None
@@ -290,6 +302,14 @@ class Run:
     @property
     def latency_s(self) -> Figures:
         return self.quoted_s or self.histogram.summary_s()
+
+    def find_interval_s(self, percentile: float) -> Interval | None:
+        """The interval of one of PERCENTILES, in s; None where the run is too short for one."""
+        if self.stretches is None or percentile not in PERCENTILES:
+            return None
+        rows = self.stretches.above[: PERCENTILES.index(percentile) + 1]
+        ranked_s, counts = self.histogram.ranked_s, self.stretches.counts
+        return percentile_interval(ranked_s, percentile, counts, rows)
 
     @property
     def server_cpu_us(self) -> float | None:

@@ -137,6 +137,7 @@ class Measurement:
             errors=dict(total.errors),
             histograms=total.histograms,
             series=engine.tally.series,
+            stretches=engine.tally.stretches.against(total.histograms.latency_s),
             connections=Connections(
                 opened=engine.opened,
                 dns_s=self.dns_s,

@@ -20,7 +20,7 @@ import msgspec
 from lab.facts.errors import CannotRun, Interrupted
 from lab.facts.form import Json
 from lab.facts.merging import merge
-from lab.facts.records import ClientCost, Environment, Run, Second, Trust, Validity
+from lab.facts.records import ClientCost, Environment, Run, Second, Stretches, Trust, Validity
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account
@@ -174,6 +174,7 @@ class Team:
             elapsed_s=max(run.elapsed_s for run in runs),
             client=_add_clients(runs, bool(self.load.rate)),
             series=_add_series([run.series for run in runs]),
+            stretches=_add_stretches([run.stretches for run in runs]),
             environment=Environment(),
         )
         return self.account.complete(seen)
@@ -207,3 +208,20 @@ def _add_series(parts: Sequence[Sequence[Second]]) -> list[Second]:
         failed = sum(entry.failed for entry in there)
         series.append(Second(time=there[0].time, ok=ok, failed=failed))
     return series
+
+
+def _add_stretches(parts: Sequence[Stretches | None]) -> Stretches | None:
+    """The stretches of several processes at the same time as one; None where they do not match.
+
+    Each counts what exceeds its own percentile, which is near enough to that of all.
+    """
+    known = [part for part in parts if part]
+    if len(known) < len(parts) or len({len(part.counts) for part in known}) > 1:
+        return None
+    return Stretches(
+        counts=[sum(row) for row in zip(*(part.counts for part in known), strict=True)],
+        above=[
+            [sum(row) for row in zip(*rows, strict=True)]
+            for rows in zip(*(part.above for part in known), strict=True)
+        ],
+    )

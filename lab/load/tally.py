@@ -7,6 +7,7 @@ from collections import Counter
 
 from lab.facts.arrays import NDArray, np
 from lab.facts.records import ErrorKind, Histograms, Second
+from lab.load.stretches import StretchCounter
 
 
 class Times(list[int]):
@@ -73,6 +74,7 @@ class Tally:
         self.parts = [Counts() for _ in range(targets)] if targets > 1 else []
         self.held_ns = 0  # by all settled requests together
         self.series: list[Second] = []
+        self.stretches = StretchCounter()
         self._second: list[NDArray[np.int64]] = []  # what was ok in the second under way
         self._failed_before = 0
 
@@ -115,5 +117,7 @@ class Tally:
             p50_s, p99_s = (float(ns) / 1e9 for ns in np.partition(values, ranks)[ranks])
         failed = self.total.failed - self._failed_before
         self.series.append(Second(time=time_s, ok=len(values), failed=failed, p50=p50_s, p99=p99_s))
+        lasted_s = time_s - (self.series[-2].time if len(self.series) > 1 else 0.0)
+        self.stretches.end_second(self.total.histograms.latency_s, lasted_s)
         self._failed_before = self.total.failed
         self._second = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -196,11 +197,28 @@ def _list_percentiles(run: Run | Foreign, percentiles: Sequence[float]) -> list[
         return []
     unit_s, unit = unit_of(shown.values())
     cells = format_cells(shown.values(), unit_s)
-    rows = [[f"  {key}", cell] for key, cell in zip(shown, cells, strict=True)]
-    lines = [f"Latency distribution ({unit})", *Table(rows, "<>").to_lines()]
+    sure = [_describe_interval(run, key, unit_s) for key in shown]
+    rows = [[f"  {key}", *rest] for key, *rest in zip(shown, cells, sure, strict=True)]
+    if not any(sure):
+        rows = [row[:2] for row in rows]
+    title = f"Latency distribution ({unit}{', 95 % CI' if any(sure) else ''})"
+    lines = [title, *Table(rows, "<><"[: len(rows[0])]).to_lines()]
     if None in shown.values():
         lines.append(f"  {TOO_FEW}")
     return lines
+
+
+def _describe_interval(run: Run | Foreign, key: str, unit_s: float) -> str:
+    """The interval of a percentile, where the run lasted long enough to have one."""
+    if not isinstance(run, Run) or key[0] != "p":
+        return ""
+    found = run.find_interval_s(float(key[1:]))
+    if found is None:
+        return ""
+    low = three_digits(found.low / unit_s)
+    if found.high == math.inf:
+        return f"{low} or more"
+    return f"{low}–{three_digits(found.high / unit_s)}"
 
 
 def _list_known(run: Run | Foreign) -> list[str]:
