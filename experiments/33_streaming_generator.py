@@ -62,7 +62,7 @@ async def stream_on_loop(pieces: int, lines: int):
     return StreamingResponse(generate_on_loop(pieces, lines), media_type="text/plain")
 
 
-@flask_app.get("/plain/<int:pieces>/<int:lines>")
+@flask_app.route("/plain/<int:pieces>/<int:lines>")
 def flask_stream(pieces: int, lines: int):
     return Response(generate(pieces, lines), mimetype="text/plain")
 
