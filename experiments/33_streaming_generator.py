@@ -81,8 +81,8 @@ ARMS = {
     "generator, 65 kB": (UVICORN, f"/plain{LARGE}"),
     "async generator, 65 kB": (UVICORN, f"/async{LARGE}"),
 }
-IN_2020 = (  # but today's uvicorn: the parser of 0.12 cannot be built for Python 3.11
-    "uv run --isolated --no-project --python 3.11 --with fastapi==0.61.2 "
+IN_2020 = (  # but fastapi of 2022, whose streams run on Python 3.11; today's uvicorn
+    "uv run --isolated --no-project --python 3.11 --with fastapi==0.71.0 "
     "--with 'uvicorn[standard]' --with flask==1.1.2 --with 'werkzeug<2' "
     "--with 'jinja2<3.1' --with 'markupsafe<2.1' --with 'itsdangerous<2.1' "
 )
