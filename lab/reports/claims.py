@@ -28,7 +28,7 @@ from lab.reports.safe import make_safe
 from lab.reports.table import escape
 
 SHOWN = "03"  # the run that is shown in full
-WIDEST_CELL, LONGEST_SEEN, LONGEST_SOURCE = 120, 80, 20  # characters
+WIDEST_CELL, LONGEST_SEEN, LONGEST_SOURCE = 120, 50, 20  # characters
 COLUMNS = ("", "claim", "verdict", "claimed → measured (95 % CI)")
 ADDRESS = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:)\]]|\bgithub\.com/[\w./-]*\w")
 MARK = "<!-- {name}: summarize.py --readme -->"
@@ -209,7 +209,7 @@ def _show_run(results: Sequence[Result]) -> str:
     shown = [result for result in results if result.name.startswith(f"{SHOWN}_")]
     if not shown:
         return f"There is no record of experiment {SHOWN} yet."
-    text = report_result(shown[0]).partition("\n\n    response time ")[0]
+    text = report_result(shown[0]).partition("\n\n    CPU µs is ")[0]
     command = f"$ python experiments/{shown[0].name}.py --full"
     return f"```text\n{command}\n{text}\n```"
 

@@ -23,8 +23,8 @@ from lab.reports.svg import About
 WIDTH = 328.0
 NAMES, MEDIANS, GAP = 118.0, 42.0, 6.0
 AXIS, CURVE = 40.0, 170.0
-POINTS = 40
-MOST_ARMS = 10
+POINTS = 30
+MOST_ARMS = 8
 IN_TABLE = "The figures stand in the table of arms."
 
 
