@@ -32,20 +32,22 @@ def test_rounds_load_every_arm_once_a_round_in_a_shuffled_order() -> None:
     assert len(server.requests) == 40
 
 
-def test_a_comparison_ends_with_the_ratio_in_words(tmp_path: Path) -> None:
+def test_a_comparison_ends_as_soon_as_it_is_decided(tmp_path: Path) -> None:
+    """Seven rounds are the fewest that have an interval, and ten times as slow is soon clear."""
     path = tmp_path / "result.json"
     with Server(lambda _, path: Answer((OK,), delay_s=0.01 * (path == "/b"))) as server:
         urls = [f"{server.url}/", f"{server.url}/b"]
         done = cli("-n", 20, "-c", 2, "-o", path, *urls)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(server.requests) == 2 * 6 * 20
-    last = done.stdout.split("\n\n")[-1]
-    assert " ".join(last.split()).startswith(f"{urls[1]} / {urls[0]} × 0.")
-    assert ", slower" in " ".join(last.split())
-    assert max(map(len, done.stdout.splitlines())) <= 79
     result = read(path)
     assert isinstance(result, Result)
-    assert [arm.run.ok for arm in result.arms.values()] == [120, 120]
+    assert [len(arm.rounds) for arm in result.arms.values()] == [7, 7]
+    assert len(server.requests) == 2 * 7 * 20
+    assert [arm.run.ok for arm in result.arms.values()] == [140, 140]
+    answer = " ".join(done.stdout.split("\n\n")[0].split())
+    assert f"slower {urls[1]} is " in answer
+    assert f"× slower than {urls[0]} (95 % CI " in answer
+    assert max(map(len, done.stdout.splitlines())) <= 79
     assert done.stdout == report_result(result) + "\n"
 
 
@@ -62,10 +64,20 @@ def test_a_comparison_of_too_few_rounds_says_so(rounds: int) -> None:
 @pytest.mark.slow
 def test_an_url_can_be_compared_with_itself() -> None:
     with Server() as server:
-        done = cli("-n", 20, server.url, server.url)
+        done = cli("-n", 20, "--budget", "3s", server.url, server.url)
+    assert done.returncode == 0
+    assert f"1 {server.url}" in done.stdout
+    assert f"2 {server.url}" in done.stdout
+    assert len(server.requests) % (2 * 20) == 0
+    assert len(server.requests) >= 2 * 7 * 20
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_not_decided_ends_with_its_budget() -> None:
+    with Server() as server:
+        done = cli("-z", "0.2s", "--budget", "1s", server.url, server.url)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(server.requests) == 2 * 6 * 20
-    assert " × " in done.stdout.split("\n\n")[-1]
+    assert "not enough data" in done.stdout
 
 
 @pytest.mark.slow

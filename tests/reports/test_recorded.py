@@ -28,7 +28,7 @@ def test_a_script_has_a_record(path):
 
 @every_script
 def test_a_script_has_a_row_in_the_readme(path):
-    assert README.count(f"| [{path.stem[:2]}](experiments/{path.name}) |") == 1
+    assert README.count(f"\n| [{path.stem[:2]}](experiments/{path.name}) |") == 1
 
 
 def test_every_record_has_its_script():
