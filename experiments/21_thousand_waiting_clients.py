@@ -101,7 +101,6 @@ if __name__ == "__main__":
         ),
         columns={
             "all in": lambda arm: "-" if arm.run.failed else f"{slowest_s(arm):.2f} s",
-            "threads": lambda arm: str(arm.run.server.threads),
             "kB/client": kb_a_client,
         },
         causes=[places],

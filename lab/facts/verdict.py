@@ -17,10 +17,10 @@ from lab.facts.ratio import (
     faster,
     find_faults,
     find_topics,
-    is_limited,
     measure,
     times,
 )
+from lab.facts.records import Topic
 from lab.facts.results import THEN, Arm, MeasuredRatio, Metric
 from lab.facts.text import count_of, three_digits
 
@@ -294,8 +294,9 @@ def _cost(
     a request costs the lower side, in the CPU time that it costs the upper one.
 
     It can where both sides have as many workers, and what kept them from more was the want of
-    CPU time or the load generator: a server that runs or waits for a core all the time serves
-    as many requests as its CPU time allows, and one that the load generator kept waiting would.
+    CPU time or a load generator at the end of its core: a server that runs or waits for a core
+    all the time serves as many requests as its CPU time allows, and one that answers faster than
+    it can be asked would. Idle connections alone say nothing of the kind: the server may sleep.
     """
     is_certain = not (found.margin or found.at_least or found.at_most)
     if is_certain or ratio.metric != Metric.THROUGHPUT:
@@ -303,10 +304,16 @@ def _cost(
     sides = arms[ratio.over], arms[ratio.under]
     if sides[0].workers != sides[1].workers:
         return None
-    if not all(is_limited(arm, subject) or _is_bound_by_cpu(arm) for arm in sides):
+    if not all(_is_outrun(arm, subject) or _is_bound_by_cpu(arm) for arm in sides):
         return None
     cost = measure(arms, ratio.under, ratio.over, Metric.SERVER_CPU, subject)
     return cost and replace(cost, word=ratio.word(cost.judged))
+
+
+def _is_outrun(arm: Arm, subject: Sequence[str]) -> bool:
+    """Whether the load generator was at the end of its core in more than a few rounds."""
+    found = find_topics(arm.rounds, subject).get(Topic.CLIENT, [])
+    return len(found) > len(arm.rounds) // FEW
 
 
 def _is_bound_by_cpu(arm: Arm) -> bool:

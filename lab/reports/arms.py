@@ -41,7 +41,7 @@ def tabulate_arms(result: Result, markdown: bool = False) -> Table:
     """A row for each arm: what was expected, and the figures that were measured. Requests/s are
     the median of the rounds; one unit a column.
 
-    In a terminal memory and CPU time give way to the columns that a script adds.
+    In a terminal memory, CPU time and p50 give way to the columns that a script adds.
     """
     arms = list(result.arms.values())
     words = [["arm", *result.arms]]
@@ -54,8 +54,11 @@ def tabulate_arms(result: Result, markdown: bool = False) -> Table:
     ]
     names = max(map(len, words[0]))
     least = min(ENOUGH, names) + (ENOUGH + GAP) * (len(words) - 1)
-    while costs and not markdown and _room_beside([*measured, *costs, *own]) < least:
-        costs.pop()
+    spare = [measured[1], *costs]  # the last goes first
+    while spare and not markdown and _room_beside([*measured, *costs, *own]) < least:
+        dropped = spare.pop()
+        measured = [column for column in measured if column is not dropped]
+        costs = [column for column in costs if column is not dropped]
     return make_table([*words, *measured, *costs, *own], BODY, len(words))
 
 
