@@ -6,7 +6,6 @@
     python loadgen.py -o - URL | python summarize.py
     python summarize.py --merge 1.json 2.json --percentiles 50,99.9 --hgrm both.hgrm
     python summarize.py --readme README.md --html docs/index.html results
-    python summarize.py --readme README.md --check results
 
 A file is a record of ours or what another load generator wrote, known by its content: hey
 (text, csv), ab (text, -g, -e), wrk, wrk2, vegeta (ndjson, csv, reports), oha (json, csv), k6
@@ -28,15 +27,12 @@ from pathlib import Path
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import PERCENTILES, Histogram
-from lab.facts.merging import merge_records
 from lab.facts.records import Run
 from lab.facts.results import Result
 from lab.facts.text import count_of, harmless
 from lab.readers.files import read, read_all
-from lab.reports.changes import check_same_machine, report_changes
 from lab.reports.chart import list_percentiles
 from lab.reports.report import compare, report
-from lab.reports.result import report_result
 from lab.reports.terminal import Parser, show
 
 __all__ = ["Foreign", "Histogram", "Result", "Run", "Unreadable", "compare", "read", "report"]
@@ -137,17 +133,17 @@ def write_texts(records: Sequence[Run | Result | Foreign], options: argparse.Nam
     form = options.markdown, options.percentiles
     names = {result.name for result in results}
     if not runs and len(names) == 1 and len(results) == 2:
+        from lab.reports.changes import report_changes
+
         return report_changes(results[0], results[1], options.markdown)
-    if len(runs) > 1:
-        texts = [compare(runs, *form, options.baseline)]
-        texts += [report_result(result, options.markdown) for result in results]
-        return "\n\n".join(texts)
-    texts = [
-        report_result(record, options.markdown)
-        if isinstance(record, Result)
-        else report(record, *form)
-        for record in records
-    ]
+    texts = [compare(runs, *form, options.baseline)] if len(runs) > 1 else []
+    for record in records:
+        if isinstance(record, Result):
+            from lab.reports.result import report_result
+
+            texts.append(report_result(record, options.markdown))
+        elif len(runs) == 1:
+            texts.append(report(record, *form))
     return "\n\n".join(texts)
 
 
@@ -156,9 +152,13 @@ def summarize(parser: Parser, options: argparse.Namespace) -> None:
     files = [None if name == "-" else Path(name) for name in options.files or ["-"]]
     records = [record for file in files for record in read_all(file)]
     if options.merge:
+        from lab.facts.merging import merge_records
+
         records = [merge_records(records)]
     runs = [record for record in records if not isinstance(record, Result)]
-    if not options.across_machines:
+    if len(runs) > 1 and not options.across_machines:
+        from lab.reports.changes import check_same_machine
+
         check_same_machine([run for run in runs if isinstance(run, Run)])
     if options.baseline and options.baseline not in [run.name for run in runs]:
         parser.error(f"--baseline: no run is named {options.baseline!r}")
@@ -169,7 +169,7 @@ def summarize(parser: Parser, options: argparse.Namespace) -> None:
         options.hgrm.write_text(table, encoding="utf-8")
     show(write_texts(records, options))
     if options.plot:
-        from lab.reports.plot import plot  # which takes longer than all the rest
+        from lab.reports.plot import plot  # takes longer than all the rest
 
         plot(records, options.plot, options.all, [Path(name).stem for name in options.files])
 
