@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import secrets
 import shlex
 import shutil
 import socket
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection, HTTPException
@@ -28,6 +29,7 @@ from lab.load.load import Load
 from lab.load.processtable import Process, read_processes, tree_of
 
 HOST = "127.0.0.1"
+PORTS = range(20_000, 32_000)  # of servers
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 STOP_S, SERVICE_STOP_S = 3.0, 10.0
 REST_S = 2.0
@@ -134,9 +136,14 @@ def versions_of(command: str, names: frozenset[str], folder: Path) -> dict[str, 
 
 
 def find_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing has. It is below those that systems give to clients, so that none of
+    their connections takes it before the server does.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 class Guarded:
