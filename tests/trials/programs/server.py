@@ -18,6 +18,7 @@ last = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or a body waits 40 ms for the head to be acknowledged
 
     def do_GET(self) -> None:
         seen[self.path] = seen.get(self.path, 0) + 1
