@@ -25,6 +25,10 @@ WORD_COLOURS = {
     Word.UNDERSTATED: "#6639ba",
     Word.NOT_REPRODUCED: "#b3261e",
 }
+HOW_TO_READ = (
+    "Each ratio is how many times as fast, on a log axis. Reproduced means: between half and twice "
+    "the gain that was claimed, or in the range that a word such as “slightly” stands for."
+)
 LANE = 9  # pixels from the lane of what is measured down to that of old versions and control
 
 
@@ -197,6 +201,7 @@ class Forest:
         return [
             *((line, HEAD_PX, True) for line in canvas.wrap(title, wide, HEAD_PX, 2, bold=True)),
             *((line, TITLE_PX, False) for line in canvas.wrap(f"{words}.", wide, TITLE_PX, 2)),
+            *((line, TITLE_PX, False) for line in canvas.wrap(HOW_TO_READ, wide, TITLE_PX, 3)),
         ]
 
     def height_of_head(self, canvas: Canvas) -> float:
@@ -214,8 +219,8 @@ class Forest:
         same, y = self.x_of(1), self.heads[0][1] - 20
         canvas.write(same, y, "the same", INK, "center")
         canvas.write(right + 12, y, "as claimed, and more →", QUIET, "right")
-        opposite = "← opposite" if same - left > 110 else "←"
-        canvas.write(same - 34, y, opposite, QUIET, "right")
+        if same - left > 110:
+            canvas.write(same - 34, y, "← opposite", QUIET, "right")
 
 
 def find_limits(findings: Sequence[Finding]) -> tuple[float, float]:
@@ -250,7 +255,9 @@ def draw_marks(axes: Axes, finding: Finding, y: float) -> None:
     headline = finding.headline
     low, high = axes.get_xlim()
     if headline is None:
-        axes.text(1.15, y + 4, "about what it does: no figure", color=QUIET, style="italic")
+        is_open = finding.word in (Word.INCONCLUSIVE, None)
+        said = "not decided yet" if is_open else "about behaviour, not speed"
+        axes.text(1.15, y + 4, said, color=QUIET, style="italic", backgroundcolor=PAPER)
         return
     if ends := list_claimed(headline):
         nearest = min(ends, key=lambda end: abs(math.log(end / headline.estimate)))
