@@ -96,8 +96,12 @@ def find_misuse(options: argparse.Namespace) -> str:
         return '--find-max needs an objective to keep: --slo "p99<50ms,failed<0.1%"'
     if options.find_max and options.requests:
         return "--find-max tries each rate for a time: -z, not -n"
-    if len(options.urls) > 1 and (options.targets_file or options.slo or options.samples):
-        return "--targets, --slo, --find-max and --samples are for one URL"
+    if options.ramp and (options.rate or options.find_max):
+        return "--ramp says its rates itself: leave out -q and --find-max"
+    if len(options.urls) > 1 and any(
+        [options.targets_file, options.slo, options.samples, options.abort]
+    ):
+        return "--targets, --slo, --abort, --find-max and --samples are for one URL"
     return ""
 
 
@@ -168,6 +172,8 @@ def find_status(record: Run | Result) -> int:
         return 130
     if isinstance(record, Result):
         return 0
+    if record.aborted:
+        return 3
     if not record.statuses:
         return 1
     return 3 if record.slo and record.slo.broken else 0

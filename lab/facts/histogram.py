@@ -190,6 +190,14 @@ class Histogram:
         self.hdr.min_value, self.hdr.max_value = ends
 
 
+def merge_histograms(parts: Iterable[Histogram]) -> Histogram:
+    """One histogram of all samples, exactly."""
+    merged = Histogram()
+    for part in parts:
+        merged.add(part)
+    return merged
+
+
 def _unpack(text: str) -> HdrHistogram:
     """An HdrHistogram of any layout. Raises Unreadable for what is none."""
     _check_payload(text)

@@ -9,8 +9,17 @@ from dataclasses import fields, replace
 
 from lab.facts.errors import Unreadable
 from lab.facts.foreign import Foreign
-from lab.facts.histogram import Figures, Histogram
-from lab.facts.records import ClientCost, Histograms, Run, ServerCost, Stretches, Target
+from lab.facts.histogram import Figures, Histogram, merge_histograms
+from lab.facts.named import NamedTimes, merge_named, merge_timings
+from lab.facts.records import (
+    ClientCost,
+    Histograms,
+    Run,
+    Second,
+    ServerCost,
+    Stretches,
+    Target,
+)
 from lab.facts.results import Result
 from lab.facts.validity import judge
 
@@ -18,14 +27,6 @@ from lab.facts.validity import judge
 def add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Counts of the same things, added up."""
     return dict(sum((Counter(part) for part in parts), Counter[str]()))
-
-
-def merge_histograms(parts: Iterable[Histogram]) -> Histogram:
-    """One histogram of all samples, exactly."""
-    merged = Histogram()
-    for part in parts:
-        merged.add(part)
-    return merged
 
 
 def merge(runs: Sequence[Run]) -> Run:
@@ -45,6 +46,8 @@ def merge(runs: Sequence[Run]) -> Run:
         series=[],
         stretches=_join_stretches([run.stretches for run in runs]),
         targets=[merge_targets(parts) for parts in zip(*(r.targets for r in runs), strict=True)],
+        classes=_merge_classes(runs),
+        server_timing=merge_timings([r.server_timing for r in runs if r.server_timing]),
         connections=replace(
             first.connections, opened=sum(run.connections.opened or 0 for run in runs)
         ),
@@ -54,6 +57,7 @@ def merge(runs: Sequence[Run]) -> Run:
         server=_merge_servers([run.server for run in runs if run.server], requests, elapsed_s),
         environment=replace(first.environment, steal=max(r.environment.steal for r in runs)),
         interrupted=any(run.interrupted for run in runs),
+        aborted=next((run.aborted for run in runs if run.aborted), ""),
         quoted_s=_median_figures([run.quoted_s for run in runs]),
     )
     return judge(merged)
@@ -122,6 +126,34 @@ def merge_targets(parts: Sequence[Target]) -> Target:
         errors=add_counts(part.errors for part in parts),
         histogram=merge_histograms(part.histogram for part in parts),
     )
+
+
+def _merge_classes(runs: Sequence[Run]) -> list[NamedTimes]:
+    """The response times of each class of status; none where those of a run are not known."""
+    parts = [run.find_classes() for run in runs if run.statuses]
+    is_one = len({named.name for part in parts for named in part}) == 1
+    if not all(parts) or (is_one and not any(run.failed for run in runs)):
+        return []
+    return merge_named([named for part in parts for named in part])
+
+
+def add_seconds(parts: Sequence[Second]) -> Second:
+    """What several processes saw in the same second. Percentiles do not add up: they are those
+    of the histograms, where these were kept.
+    """
+    total = replace(
+        parts[0],
+        ok=sum(part.ok for part in parts),
+        failed=sum(part.failed for part in parts),
+        p50=None,
+        p99=None,
+        histogram="",
+    )
+    if not all(part.histogram for part in parts):
+        return total
+    merged = merge_histograms(Histogram.decode(part.histogram) for part in parts)
+    p50_s, p99_s = (merged.percentile_s(percentile, beyond=0) for percentile in (50, 99))
+    return replace(total, p50=p50_s, p99=p99_s, histogram=merged.encode())
 
 
 def merge_clients(clients: Sequence[ClientCost]) -> ClientCost:

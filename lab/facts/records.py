@@ -6,22 +6,17 @@ these types everywhere else; the keys of the JSON are the names of the fields.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
-
-import msgspec
+from typing import ClassVar, Self
 
 from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
 from lab.facts.histogram import PERCENTILES, Figures, Histogram
 from lab.facts.interval import Interval, percentile_interval
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
-Rate = Annotated[float, msgspec.Meta(ge=0, le=1e12)]  # requests/s
-Share = Annotated[float, msgspec.Meta(ge=0)]
+from lab.facts.kinds import Count, Positive, Rate, Seconds, Share
+from lab.facts.named import NamedTimes, ServerTiming, add_ends, add_figures
 
 
 class ErrorKind(StrEnum):
@@ -80,6 +75,7 @@ class Asked:
     requests: int | None = None  # None: as many as fit in the duration
     duration_s: float | None = None
     rate: Rate | None = None  # of an open loop
+    ramp: tuple[Rate, Rate] | None = None  # at its start and at its end; `rate` is their mean
     arrivals: str | None = "constant"
     think_s: tuple[float, float] | None = None
     timeout_s: float = 20.0
@@ -89,6 +85,8 @@ class Asked:
     unix_socket: str | None = None
     follow: int = 0  # redirects
     expect: str | None = None
+    server_timing: bool = False  # its headers were read
+    abort: str = ""  # what was to end it early
     warmup_s: float = 0.0
     processes: Positive = 1
     share: tuple[int, int] = (0, 1)
@@ -109,6 +107,7 @@ class Second:
     failed: Count
     p50: Seconds | None = None  # None where nothing was answered, or it is not known
     p99: Seconds | None = None
+    rate: Rate | None = None  # requests/s asked for meanwhile, of a ramp
     histogram: str = ""  # of its ok times, HdrHistogram V2 base64, where that was kept
 
 
@@ -279,7 +278,11 @@ class Run:
     validity: Validity = Validity(verdict=Trust.VALID)
     environment: Environment = Environment()
     interrupted: bool = False
+    aborted: str = ""  # why it ended early, where its own condition did that
     targets: list[Target] = field(default_factory=list)
+    # Response times of whole answers, ok or not, by the class of their status; see classes_of()
+    classes: list[NamedTimes] = field(default_factory=list)
+    server_timing: ServerTiming | None = None  # where it was asked for
     curve: list[Point] = field(default_factory=list)  # rates tried in a search
     slo: Objectives | None = None
     quoted_s: Figures = field(default_factory=dict)  # times that another tool gave
@@ -322,6 +325,10 @@ class Run:
         data["slo"] = self.slo.to_json() if self.slo else {}
         for target, known in zip(data["targets"], self.targets, strict=True):
             target["latency_s"] = known.latency_s
+        add_figures(data["classes"], self.classes)
+        if self.server_timing:
+            add_figures(data["server_timing"]["split"], self.server_timing.split)
+            add_figures(data["server_timing"]["metrics"], self.server_timing.metrics)
         times = vars(self.histograms).items()
         return data | {key: histogram.summary_s() for key, histogram in times}
 
@@ -339,6 +346,30 @@ class Run:
             raise Unreadable("requests is not ok + failed + unfinished")
         if self.histogram.count not in (0, self.ok):
             raise Unreadable("its histogram does not hold as many as were ok")
+        if self.classes and {x.name: x.histogram.count for x in self.classes} != self._in_classes:
+            raise Unreadable("its classes of status do not hold as many as its statuses")
+
+    @property
+    def _in_classes(self) -> dict[str, int]:
+        """How many answers came with a status of each class."""
+        counts = Counter[str]()
+        for status, count in self.statuses.items():
+            counts[class_of(status)] += count
+        return dict(counts)
+
+    def find_classes(self) -> list[NamedTimes]:
+        """The response times of each class of status; of one class alone those of all answers.
+
+        Empty where they are not known.
+        """
+        if self.classes or self.failed or len(self._in_classes) != 1 or not self.histogram.count:
+            return self.classes
+        return [NamedTimes(name=next(iter(self._in_classes)), histogram=self.histogram)]
+
+
+def class_of(status: str) -> str:
+    """The class of a status: "5xx" of "503"."""
+    return f"{status.zfill(3)[:-2]}xx"
 
 
 def with_ends(data: Json) -> Json:
@@ -348,7 +379,11 @@ def with_ends(data: Json) -> Json:
         target | {"histogram": (target["histogram"], target["latency_s"])}
         for target in data.get("targets", [])
     ]
+    timing = data.get("server_timing")
+    if timing:
+        timing = {**timing, **{key: add_ends(timing[key]) for key in ("split", "metrics")}}
     slo = data.get("slo") or None
     if slo:
         slo = {**slo, "sought": "max_rate" in slo}
-    return data | {"histograms": times, "targets": targets, "slo": slo}
+    named = {"classes": add_ends(data.get("classes", [])), "server_timing": timing}
+    return data | {"histograms": times, "targets": targets, "slo": slo, **named}

@@ -10,15 +10,13 @@ from typing import Any, ClassVar
 from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
 from lab.facts.interval import Interval
+from lab.facts.kinds import Rate, Seconds, Share
 from lab.facts.records import (
     Asked,
     Environment,
     Memory,
     Point,
-    Rate,
     Run,
-    Seconds,
-    Share,
     Topic,
     with_ends,
 )

@@ -248,6 +248,8 @@ def judge(run: Run) -> Run:
     reasons = [doubt.sentence for doubt in doubts]
     if run.interrupted:
         reasons.insert(0, f"interrupted after {duration(run.elapsed_s)}: run it to its end")
+    if run.aborted:
+        reasons.insert(0, f"ended early, as asked for: {run.aborted}")
     if not run.ok:
         reasons.insert(0, "no request was answered as expected: look at its statuses and errors")
     verdict = Trust.SUSPECT if reasons else Trust.VALID

@@ -21,6 +21,7 @@ from lab.load.answerlog import AnswerLog, Logged
 from lab.load.expectation import Expectation
 from lab.load.load import Load
 from lab.load.machine import queued_s
+from lab.load.servertiming import ServerTimings
 from lab.load.tally import Tally
 from lab.load.template import Template
 
@@ -46,6 +47,7 @@ class Client(ABC):
         self.template, self.body = engine.templates[0], engine.load.body
         self.busy = False  # from when a request leaves its queue until it is settled
         self.opening = False  # a connection is being made for it
+        self.server_timing: list[str] = []  # the headers of the answer under way
         self.due_ns = self.lag_ns = self.opening_ns = self.body_bytes = 0
         self.backoff_s = FIRST_BACKOFF_S
         self.pause: asyncio.TimerHandle | None = None
@@ -82,6 +84,8 @@ class Client(ABC):
         now_ns, engine = perf_counter_ns(), self.engine
         latency_ns = now_ns - self.due_ns
         engine.tally.times_of(status, kind, self.template.number).pack(latency_ns, self.lag_ns)
+        if engine.timings and status is not None and kind is None:
+            engine.timings.note(self.server_timing, latency_ns)
         if engine.log:
             what = status, kind, self.body_bytes, self.template.load
             engine.log.waiting.append(Logged(self.due_ns, self.lag_ns, latency_ns, *what))
@@ -153,10 +157,11 @@ class Engine:
 
     def begin(self, requests: float, duration_s: float) -> None:
         """Start counting from nothing, for the warm-up or for the window that is measured."""
-        self.tally = Tally(len(self.templates))
+        self.tally = Tally(len(self.templates), keeps_seconds=bool(self.load.ramp))
         for template in self.templates:
             template.forget()
             template.alike = self.tally.times_of(200, target=template.number)
+        self.timings = ServerTimings() if self.load.server_timing else None
         self.chance = random.Random(self.load.seed)
         self.deck = self._deal()
         # What may still be sent is in `left`, which the hot path counts down by itself, unless
@@ -182,6 +187,11 @@ class Engine:
         while True:
             self.chance.shuffle(cards)
             yield from cards
+
+    @property
+    def reads_each(self) -> bool:
+        """Whether every answer is to be parsed, also one that is like the last."""
+        return bool(self.log or self.timings)
 
     def take_due(self, client: Client, now_ns: int) -> int | None:
         """When the next request of a free client was due; None leaves the client idle."""
@@ -268,6 +278,8 @@ class Engine:
         ):
             histogram.record(np.array(times_ns, dtype=np.int64))
             times_ns.clear()
+        if self.timings:
+            self.timings.fold()
         if self.log:
             self.log.flush(self.began_ns, self.started)
 

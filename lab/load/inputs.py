@@ -38,6 +38,15 @@ def parse_rate(text: str) -> float:
     return float(found[1]) * (1000 if found[2] else 1)
 
 
+def parse_ramp(text: str) -> tuple[float, float]:
+    """Two rates, of which one may be 0: "100..2k", "0..500". Raises ValueError."""
+    ends = text.removesuffix("/s").split("..")
+    if len(ends) != 2:
+        raise ValueError(f"{text!r} is not a valid ramp: write 100..2k")
+    first, last = (0.0 if end == "0" else parse_rate(end) for end in ends)
+    return first, last
+
+
 def parse_pause(text: str) -> tuple[float, float]:
     """A duration, or two: "100ms", "50ms..200ms". Raises ValueError."""
     low, _, high = text.partition("..")

@@ -12,6 +12,7 @@ from pathlib import Path
 from multidict import CIMultiDict
 from yarl import URL
 
+from lab.facts.abort import parse_aborts
 from lab.facts.records import Asked
 from lab.facts.secrets import hide_in_header, hide_in_headers, hide_in_url
 
@@ -43,6 +44,7 @@ class Load:
     requests: int | None = None
     duration_s: float | None = None
     rate: float | None = None  # requests/s of an open loop
+    ramp: tuple[float, float] | None = None  # rates from its start to its end; `rate` is their mean
     arrivals: str = "constant"  # or poisson, in an open loop
     think_s: tuple[float, float] | None = None  # pause between two requests, from and to
     timeout_s: float = 20.0  # of a request
@@ -52,6 +54,8 @@ class Load:
     unix_socket: str | None = None
     follow: int = 0  # redirects
     expect: str | None = None  # a status ("204"), or a text in the body; None: 200 to 399 is ok
+    server_timing: bool = False  # read the Server-Timing headers
+    abort: str = ""  # what ends it early: "failed>5%,p99>2s"
     warmup_s: float = 0.0
     processes: int = 1
     share: tuple[int, int] = (0, 1)  # number and count of the processes that share a plan
@@ -61,6 +65,8 @@ class Load:
     pid: int | None = None  # a process whose tree is accounted for as the server
 
     def __post_init__(self) -> None:
+        if self.ramp:
+            self._set_ramp(*self.ramp)
         for method, url in self.asked_of():
             _check_request(self.parsed, method, url)
         _check_figures(self)
@@ -82,6 +88,17 @@ class Load:
 
     def _set(self, key: str, value: object) -> None:
         object.__setattr__(self, key, value)
+
+    def _set_ramp(self, first: float, last: float) -> None:
+        """Know the mean rate of a ramp, and how long it takes."""
+        mean = (first + last) / 2
+        if first < 0 or last < 0 or not 0 < mean < math.inf:
+            raise ValueError(f"ramp is {first:g}..{last:g}: one of the two must be above 0")
+        if self.rate not in (None, mean):
+            raise ValueError("a ramp says its rates itself: leave out the rate (-q)")
+        self._set("rate", mean)
+        if self.duration_s is None and self.requests is not None:
+            self._set("duration_s", self.requests / mean)
 
     @property
     def parsed(self) -> URL:
@@ -177,11 +194,14 @@ def _check_figures(load: Load) -> None:
 
 
 def _check_forms(load: Load) -> None:
+    parse_aborts(load.abort)
     if load.arrivals not in ARRIVALS:
         raise ValueError(f"arrivals is {load.arrivals!r}: it must be constant or poisson")
     if load.client not in CLIENTS:
         raise ValueError(f"client is {load.client!r}: it must be wire or aiohttp")
     if load.samples and (load.processes > 1 or Path(load.samples).suffix not in LOGS):
         raise ValueError(f"samples in {load.samples}: a .csv or .ndjson file, of one process")
+    if load.ramp and load.warmup_s:
+        raise ValueError("warmup_s is not for a ramp: let it begin with a low rate")
     if load.think_s and load.rate:
         raise ValueError("think_s is for a closed loop: with a rate, the rate says when to send")

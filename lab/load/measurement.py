@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from lab.facts.abort import Seen, find_reason, parse_aborts
 from lab.facts.errors import CannotRun, Interrupted
 from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Target
 from lab.load.answerlog import AnswerLog
@@ -26,6 +27,7 @@ from lab.load.load import Load
 from lab.load.machine import Account, queued_s
 from lab.load.oneshot import OneShot, SharedSockets
 from lab.load.openloop import OpenLoop
+from lab.load.plan import add_rates
 from lab.load.tally import Counts
 from lab.load.wire import Wire
 
@@ -57,6 +59,8 @@ class Measurement:
         self.interrupts = interrupts
         self.dns_s: float | None = None
         self.saved_s = 0.0  # when a record was last saved
+        self.aborts = parse_aborts(load.abort)
+        self.aborted = ""  # why it ends early
         self.engine: Engine
         self.account: Account
 
@@ -115,10 +119,19 @@ class Measurement:
 
     def _tick(self, elapsed_s: float) -> None:
         self.account.note_memory()
+        if self.aborts and not self.engine.settled.is_set():
+            self._look_for_abort(elapsed_s)
         if self.checkpoint and elapsed_s > self.saved_s + CHECKPOINT_S:
             self.saved_s = elapsed_s
             self.checkpoint(self.record())
         self.watch(self.engine.tally.total, elapsed_s)
+
+    def _look_for_abort(self, elapsed_s: float) -> None:
+        total = self.engine.tally.total
+        seen = Seen(total.ok, total.failed, total.histograms.latency_s, elapsed_s)
+        self.aborted = find_reason(self.aborts, seen)
+        if self.aborted:
+            self.engine.settled.set()
 
     def record(self) -> Run:
         """What has come of the load until now."""
@@ -136,7 +149,7 @@ class Measurement:
             statuses=dict(total.statuses),
             errors=dict(total.errors),
             histograms=total.histograms,
-            series=engine.tally.series,
+            series=add_rates(load, engine.tally.series),
             stretches=engine.tally.stretches.against(total.histograms.latency_s),
             connections=Connections(
                 opened=engine.opened,
@@ -146,7 +159,10 @@ class Measurement:
             ),
             client=self._client_cost(is_settled),
             interrupted=engine.interrupted or not is_settled,
+            aborted=self.aborted,
             targets=_record_targets(engine),
+            classes=engine.tally.list_classes(),
+            server_timing=engine.timings.record() if engine.timings else None,
         )
         return self.account.complete(seen)
 

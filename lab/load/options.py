@@ -13,6 +13,7 @@ from lab.load.inputs import (
     make_headers,
     parse_count,
     parse_pause,
+    parse_ramp,
     parse_rate,
     read_body,
     read_lines,
@@ -38,7 +39,7 @@ def reads(parse: Callable[[str], Value]) -> Callable[[str], Value]:
 
 
 COUNT, RATE = reads(parse_count), reads(parse_rate)
-TIME, PAUSE = reads(parse_duration), reads(parse_pause)
+TIME, PAUSE, RAMP = reads(parse_duration), reads(parse_pause), reads(parse_ramp)
 
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,13 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         help="end after T (10s)",
     )
     add("-q", "--rate", type=RATE, metavar="R", help="open loop: R requests/s in total")
-    add("--arrivals", choices=("constant", "poisson"), default="constant", help="with -q")
+    add(
+        "--ramp",
+        type=RAMP,
+        metavar="R..R",
+        help="open loop: from one rate to the other over the duration",
+    )
+    add("--arrivals", choices=("constant", "poisson"), default="constant", help="with -q or --ramp")
     add("--think", dest="think_s", type=PAUSE, metavar="T[..T]", help="pause between two requests")
     add(
         "--warmup",
@@ -88,6 +95,7 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     add("--client", choices=CLIENTS, default="wire", help="what sends the requests (wire)")
     add = parser.add_argument_group("objective").add_argument
     add("--slo", metavar="OBJECTIVES", help='exit 3 when broken: "p99<50ms,failed<0.1%%"')
+    add("--abort", metavar="CONDITIONS", help='end early, exit 3: "failed>5%%,p99>2s"')
     add("--find-max", action="store_true", help="the highest rate that keeps --slo; -z a step")
 
 
@@ -110,6 +118,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     add("--insecure", action="store_true", help="take any certificate")
     add("--unix-socket", metavar="PATH", help="connect there instead of to the URL's host")
     add("--follow", type=COUNT, metavar="N", default=0, help="redirects at most (0)")
+    add("--server-timing", action="store_true", help="split times by the Server-Timing header")
     add("--expect", metavar="STATUS|TEXT", help="all else is an error (a status above 399)")
 
 

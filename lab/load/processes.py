@@ -19,7 +19,7 @@ import msgspec
 
 from lab.facts.errors import CannotRun, Interrupted
 from lab.facts.form import Json
-from lab.facts.merging import merge
+from lab.facts.merging import add_seconds, merge
 from lab.facts.records import ClientCost, Environment, Run, Second, Stretches, Trust, Validity
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
@@ -200,14 +200,8 @@ def _add_clients(runs: Sequence[Run], is_open: bool) -> ClientCost:
 
 
 def _add_series(parts: Sequence[Sequence[Second]]) -> list[Second]:
-    """The seconds of several processes as one series. Percentiles do not add up."""
-    series = []
-    for entries in zip_longest(*parts):
-        there = [entry for entry in entries if entry]
-        ok = sum(entry.ok for entry in there)
-        failed = sum(entry.failed for entry in there)
-        series.append(Second(time=there[0].time, ok=ok, failed=failed))
-    return series
+    """The seconds of several processes as one series."""
+    return [add_seconds([entry for entry in row if entry]) for row in zip_longest(*parts)]
 
 
 def _add_stretches(parts: Sequence[Stretches | None]) -> Stretches | None:

@@ -134,7 +134,7 @@ def find_max(load: Load, objectives: Sequence[Objective], tell: Callable[[Point]
             raise PartlyLost(why, tried.finish(search.answer)) from error
         if tried.last.interrupted:
             break
-        is_kept = not find_broken(tried.last, objectives)
+        is_kept = not (tried.last.aborted or find_broken(tried.last, objectives))
         search.note(rate, is_kept)
         tell(tried.note(rate, tried.last, is_kept))
     return tried.finish(search.answer)

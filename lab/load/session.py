@@ -48,6 +48,7 @@ class Session(Client):
                 async for piece in response.content.iter_any():
                     self.body_bytes += len(piece)
                     self.expectation.take(piece)
+                self.server_timing = response.headers.getall("Server-Timing", [])
                 status, kind = response.status, self.expectation.find_error(response.status)
         except aiohttp.TooManyRedirects as error:
             status, kind = error.history[-1].status, ErrorKind.STATUS

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 from lab.facts.arrays import NDArray, np
-from lab.facts.records import ErrorKind, Histograms, Second
+from lab.facts.histogram import Histogram
+from lab.facts.named import NamedTimes, merge_named
+from lab.facts.records import ErrorKind, Histograms, Second, class_of
 from lab.load.stretches import StretchCounter
 
 
@@ -65,12 +68,51 @@ class Counts:
             self.histograms.failed_s.record(latency_ns)
 
 
-class Tally:
-    """The counts of a window, in all and of each target, and its series of seconds."""
+class ClassTimes:
+    """Response times of whole answers by the class of their status.
 
-    def __init__(self, targets: int = 1) -> None:
+    While all that were ok have been of one class, they are in the histogram of all that were ok
+    already, and so cost nothing here.
+    """
+
+    def __init__(self, ok: Histogram) -> None:
+        self.ok = ok  # of all that were ok
+        self.class_of_ok = ""
+        self.is_split = False  # whether there have been two classes that were ok
+        self.histograms: dict[str, Histogram] = {}
+
+    def record(self, status: int, is_ok: bool, latency_ns: NDArray[np.int64]) -> None:
+        """To be called before these are in the histogram of all that were ok."""
+        name = class_of(str(status))
+        if is_ok and not self.is_split:
+            self.class_of_ok = self.class_of_ok or name
+            if name == self.class_of_ok:
+                return
+            self.is_split = True
+            self._histogram_of(self.class_of_ok).add(self.ok)
+        self._histogram_of(name).record(latency_ns)
+
+    def _histogram_of(self, name: str) -> Histogram:
+        return self.histograms.setdefault(name, Histogram())
+
+    def parts(self) -> list[NamedTimes]:
+        """The times of each class; of one, those that were ok may be apart from the others."""
+        parts = [NamedTimes(name=name, histogram=h) for name, h in self.histograms.items()]
+        if self.class_of_ok and not self.is_split:
+            parts.append(NamedTimes(name=self.class_of_ok, histogram=self.ok))
+        return parts
+
+
+class Tally:
+    """The counts of a window, in all and of each target, and its series of seconds, with the
+    histogram of each where that is to be kept.
+    """
+
+    def __init__(self, targets: int = 1, keeps_seconds: bool = False) -> None:
+        self.keeps_seconds = keeps_seconds
         self.times: dict[tuple[int | None, ErrorKind | None, int], Times] = {}
         self.total = Counts()
+        self.classes = ClassTimes(self.total.histograms.latency_s)
         self.parts = [Counts() for _ in range(targets)] if targets > 1 else []
         self.held_ns = 0  # by all settled requests together
         self.series: list[Second] = []
@@ -104,19 +146,33 @@ class Tally:
     ) -> None:
         """Count requests that ended alike, both in all and for their target."""
         self.held_ns += int(latency_ns.sum())
+        if status is not None:
+            self.classes.record(status, kind is None, latency_ns)
         for counts in (self.total, *self.parts[target : target + 1]):
             counts.record(status, kind, latency_ns, lag_ns)
+
+    def list_classes(self) -> list[NamedTimes]:
+        """The response times of each class of status. Where all were ok, and of one class, there
+        is nothing to add to those of all.
+        """
+        is_plain = not self.total.failed and not self.classes.is_split
+        return [] if is_plain else merge_named(self.classes.parts())
 
     def end_second(self, time_s: float) -> None:
         """Close the entry of the series that ends `time_s` after the window began."""
         self.fold()
-        values = np.concatenate(self._second) if self._second else np.empty(0)
+        values = np.concatenate(self._second) if self._second else np.empty(0, np.int64)
         p50_s = p99_s = None
         if len(values):
             ranks = [math.ceil(len(values) * share) - 1 for share in (0.5, 0.99)]
             p50_s, p99_s = (float(ns) / 1e9 for ns in np.partition(values, ranks)[ranks])
         failed = self.total.failed - self._failed_before
-        self.series.append(Second(time=time_s, ok=len(values), failed=failed, p50=p50_s, p99=p99_s))
+        second = Second(time=time_s, ok=len(values), failed=failed, p50=p50_s, p99=p99_s)
+        if self.keeps_seconds:
+            histogram = Histogram()
+            histogram.record(values)
+            second = replace(second, histogram=histogram.encode())
+        self.series.append(second)
         lasted_s = time_s - (self.series[-2].time if len(self.series) > 1 else 0.0)
         self.stretches.end_second(self.total.histograms.latency_s, lasted_s)
         self._failed_before = self.total.failed

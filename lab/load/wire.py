@@ -13,6 +13,7 @@ import httptools
 
 from lab.facts.records import ErrorKind
 from lab.load.engine import Client, Engine
+from lab.load.servertiming import HeaderReader
 from lab.load.sockets import Connection
 
 NOBODY = asyncio.Protocol()
@@ -137,10 +138,13 @@ class Wire(Client, asyncio.Protocol):
             self.fresh = self.complete = self.has_head = False
             self.status = self.body_bytes = self.head_bytes = 0
             self.expectation.begin()
+            self.server_timing.clear()
         if not self.has_head:
             self.head_bytes += len(data)
         if self.parser is None:
-            self.parser = httptools.HttpResponseParser(self)
+            self.parser = httptools.HttpResponseParser(
+                HeaderReader(self) if self.engine.timings else self
+            )
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -203,7 +207,7 @@ class Wire(Client, asyncio.Protocol):
         is_kept = self.keep and engine.load.keepalive
         if not is_kept:
             self.drop()
-        if whole is not None and is_kept == engine.load.keepalive and not engine.log:
+        if whole is not None and is_kept == engine.load.keepalive and not engine.reads_each:
             template = self.template
             template.alike = engine.tally.times_of(self.status, kind, template.number)
             is_sized = self.has_length and not self.is_chunked and not self.expectation.text

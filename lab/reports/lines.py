@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from lab.facts.arrays import np
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import SAMPLES_BEYOND, Histogram
+from lab.facts.ramp import trace_ramp
 from lab.facts.records import Point, Run, Second
 from lab.facts.results import THEN, Arm, Metric
 from lab.facts.text import three_digits
@@ -20,6 +21,7 @@ from lab.reports.finding import METRICS, Finding
 OLD = (4, 2)  # dashes of lines on old versions; the others are whole
 AGAIN = (1.5, 1.5)  # of those for which there is no new colour
 POINTS = 80  # of a curve
+MOST_RATES = 40  # of a ramp
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def line_of_run(name: str, run: Run | Foreign, look: Look) -> Line:
     if isinstance(run, Foreign):
         return line
     held = run.slo.max_rate if run.slo else None
-    return replace(line, curve=run.curve, held=held)
+    return replace(line, curve=run.curve or trace_ramp(run.series, MOST_RATES), held=held)
 
 
 def tell_apart(lines: Sequence[Line], sources: Sequence[str]) -> list[Line]:

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import PERCENTILES, SAMPLES_BEYOND
-from lab.facts.records import Asked, Environment, Objectives, Point, Run, Target
+from lab.facts.ramp import trace_ramp
+from lab.facts.records import Asked, Environment, Objectives, Point, Run
 from lab.facts.text import WIDTH, count_of, duration, percent, size, three_digits, unit_of, wrapped
 from lab.reports.chart import draw_buckets, draw_histograms, draw_sparkline
+from lab.reports.parts import tabulate_classes, tabulate_curve, tabulate_targets, tabulate_timing
 from lab.reports.safe import make_safe
 from lab.reports.table import Block, Table, escape, format_cells, make_table, render
 
 MOST_RANKS = 20  # of percentiles that a source says: of more, the usual ones are shown
 TOO_FEW = f"- means fewer than {SAMPLES_BEYOND} samples beyond it"
+MOST_RATES = 12  # of a ramp that are shown
 LEAST_LAG_S = 1e-6  # below, a lag is that of the clock
 
 
@@ -42,8 +45,13 @@ def report(
     if isinstance(run, Foreign):
         blocks.append([wrapped("Not known", f"from {run.source}: {run.cannot_know}", 11)])
         return render(blocks, markdown)
+    if len(run.classes) > 1:
+        blocks += [["Response times by class of status"], tabulate_classes(run.classes)]
+    blocks += tabulate_timing(run.server_timing) if run.server_timing else []
     blocks += [["Targets"], tabulate_targets(run.targets)] if run.targets else []
     blocks += [["Rates tried"], tabulate_curve(run.curve)] if run.curve else []
+    if run.load.ramp:
+        blocks += [["Rates of the ramp"], tabulate_curve(trace_ramp(run.series, MOST_RATES))]
     blocks += [_list_objectives(run.slo)] if run.slo else []
     reasons = [wrapped("  -", reason, 4) for reason in run.validity.reasons]
     blocks.append([run.validity.verdict, *reasons])
@@ -65,6 +73,9 @@ def describe_load(load: Asked) -> str:
 
 
 def _describe_loop(load: Asked) -> str:
+    if load.ramp:
+        first, last = load.ramp
+        return f"open loop from {first:g}/s to {last:g}/s, {load.arrivals} arrivals"
     if load.rate:
         return f"open loop at {load.rate:g}/s, {load.arrivals} arrivals"
     if not load.think_s:
@@ -234,28 +245,6 @@ def _list_counts(counts: Mapping[str, int]) -> list[str]:
     return Table(rows, "<>").to_lines() if rows else ["  none"]
 
 
-def tabulate_targets(targets: Sequence[Target]) -> Table:
-    """A row of figures for each target of a run."""
-    times = [(target.latency_s["p50"], target.latency_s["p99"]) for target in targets]
-    unit_s, unit = unit_of(time_s for pair in times for time_s in pair)
-    rows = [["target", "ok", "failed", f"p50 {unit}", f"p99 {unit}"]]
-    for target, pair in zip(targets, times, strict=True):
-        counts = [str(target.ok), str(target.failed)]
-        rows.append([target.name, *counts, *format_cells(pair, unit_s)])
-    return Table(rows, "<>>>>")
-
-
-def tabulate_curve(points: Sequence[Point]) -> Table:
-    """What a server did at each rate it was asked for, one unit for both response times."""
-    unit_s, unit = unit_of(time_s for point in points for time_s in (point.p50_s, point.p99_s))
-    rows = [["rate", "requests/s", f"p50 {unit}", f"p99 {unit}", "failed"]]
-    for point in points:
-        rates = format_cells([point.rate, point.throughput])
-        times = format_cells([point.p50_s, point.p99_s], unit_s)
-        rows.append([*rates, *times, str(point.failed)])
-    return Table(rows, ">>>>>", ())
-
-
 def describe_point(point: Point) -> str:
     """A point of the curve in one line, as a search goes on."""
     times = f"p50 {duration(point.p50_s)}, p99 {duration(point.p99_s)}"
@@ -333,6 +322,8 @@ def _describe_circumstances(run: Run | Foreign) -> dict[str, str]:
     else:
         rate, keepalive, environment = run.load.rate, run.load.keepalive, run.environment
         client, connections, loop = run.load.client, run.load.connections, "closed"
+        if run.load.ramp:
+            loop, rate = "open, {:g}/s to {:g}/s".format(*run.load.ramp), None
     return {
         "client": client,
         "connections": str(connections or ""),

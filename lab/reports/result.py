@@ -12,7 +12,7 @@ from lab.reports.arms import BODY, describe_table, tabulate_answers, tabulate_ar
 from lab.reports.chart import draw_histograms
 from lab.reports.finding import METRICS, Finding, claimed_of, interval_of, sentence_of, times_of
 from lab.reports.made import LABEL, LEAST_MARGIN, list_circumstances
-from lab.reports.report import tabulate_curve
+from lab.reports.parts import tabulate_curve
 from lab.reports.safe import make_safe
 from lab.reports.table import INDENT, Block, escape, keep_together, render
 

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from lab.facts.errors import Unreadable
 from lab.facts.form import write
 from lab.facts.histogram import Histogram
+from lab.facts.named import NamedTimes
 from lab.facts.records import Objectives, Point, Run, Target
 from lab.facts.results import Result
 
@@ -127,6 +128,14 @@ def test_requests_that_do_not_add_up_are_refused(key):
     data = through_json(make_run())
     data[key] += 1
     assert "ok + failed + unfinished" in refuse(Run, data)
+
+
+def test_classes_that_do_not_hold_all_answers_are_refused():
+    times = NamedTimes(name="2xx", histogram=Histogram.of_seconds([0.1, 0.2]))
+    good = make_run([0.1], failed=1, statuses={"200": 1, "204": 1}, classes=[times])
+    Run.from_json(through_json(good))
+    wrong = make_run([0.1], failed=1, statuses={"200": 1, "500": 1}, classes=[times])
+    assert "classes of status" in refuse(Run, through_json(wrong))
 
 
 def test_a_histogram_of_other_requests_is_refused():
