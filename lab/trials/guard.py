@@ -4,8 +4,9 @@
 
 Prints the server's process id. Ends it when standard input closes, which is when the experiment
 lets go of it or is itself gone, whatever the reason: politely first, and for good after
-PATIENCE_S. CORES are those it may use ("0,1"; "" for all). FOLDER, unless it is "", is removed
-in the end. Needs the standard library alone.
+PATIENCE_S. What it has started has as long when it ends first: a shell is gone before the
+database that it sets up has given back its shared memory. CORES are those it may use ("0,1"; ""
+for all). FOLDER, unless it is "", is removed in the end. Needs the standard library alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,24 @@ def end(server: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal to the server and all that it started in its session."""
     with suppress(ProcessLookupError, PermissionError):  # macOS says the latter of the ended
         os.killpg(server.pid, number)
+
+
+def is_there(server: subprocess.Popen[bytes]) -> bool:
+    """Whether anything is left of its session."""
+    try:
+        os.killpg(server.pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def end_the_rest(server: subprocess.Popen[bytes], patience_s: float) -> None:
+    """End what the server, which has ended, has started and left."""
+    ends_s = time.monotonic() + patience_s
+    end(server, signal.SIGTERM)
+    while is_there(server) and time.monotonic() < ends_s:
+        time.sleep(0.02)
+    end(server, signal.SIGKILL)
 
 
 def end_when_let_go(server: subprocess.Popen[bytes], patience_s: float) -> None:
@@ -47,7 +66,7 @@ def main() -> int:
     with suppress(BrokenPipeError):  # the experiment is gone, and the thread sees it, too
         print(server.pid, flush=True)
     status = server.wait()
-    end(server, signal.SIGKILL)  # what it started and left
+    end_the_rest(server, float(patience_s))
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
     return min(abs(status), 255)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from servers import Server as Listener
+from servers import self_signed
 
 from lab.load.load import Load
 from lab.trials import servers
@@ -100,6 +102,25 @@ def test_a_guard_ends_its_server_when_let_go(stubborn, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_a_server_has_started_may_tidy_up_when_it_is_gone(tmp_path):
+    """As a database that a shell sets up, which has shared memory to give back."""
+    tidies = "trap 'sleep 0.3; touch tidied; exit' TERM; touch began; while :; do sleep 0.05; done"
+    shell = f'sh -c "{tidies}"; exit'  # which ends at SIGTERM itself, at once
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", GUARD, "", "5", "", "sh", "-c", shell],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    while not (tmp_path / "began").exists():
+        time.sleep(0.02)
+    assert guard.stdin
+    guard.stdin.close()
+    guard.wait(4)
+    assert (tmp_path / "tidied").exists()
+
+
+@pytest.mark.slow
 def test_the_status_of_a_server_is_its_guards():
     command = [sys.executable, GUARD, "", "0.1", "", "sh", "-c", "echo said; exit 7"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
@@ -125,3 +146,12 @@ def test_an_experiment_runs_to_its_end_where_nothing_is_as_on_linux(folder):
     )
     assert done.returncode in (0, 3), done.stderr  # 3 where the machine is busy
     assert "REPRODUCED" in done.stdout or "INCONCLUSIVE" in done.stdout
+
+
+def test_a_server_is_asked_over_tls(tmp_path):
+    """Whatever its certificate, which an experiment makes itself."""
+    with Listener(tls=self_signed(tmp_path)) as listening:
+        server = object.__new__(Server)
+        server.port, server.url = listening.port, f"http://127.0.0.1:{listening.port}"
+        load = Load(url=f"https://127.0.0.1:{listening.port}/", insecure=True)
+        assert server.ask(load).status == 200
