@@ -14,15 +14,17 @@ from lab.load.load import Load
 from lab.trials.servers import cores_for, count_workers
 
 AGAIN = " again"  # what the name of an arm ends in that is compared with itself
+NO_FIELDS = ("beside", "generator", "scheme")  # of a Load
 BESIDE_S = 3600.0  # a load beside another goes on for longer than that lasts
 
 
 class Setup(NamedTuple):
     """A server, what to ask of it, and what else is special about its load.
 
-    `more` holds fields of Load, and two others: "beside" is another load that a second process
-    puts on the same server meanwhile ({"path": "/work"}), and "generator" the command of
-    another tool to load it with ("wrk -c{connections} {url}").
+    `more` holds fields of Load, and three others: "beside" is another load that a second process
+    puts on the same server meanwhile ({"path": "/work"}), "generator" the command of another
+    tool to load it with ("wrk -c{connections} -d{duration_s}s {url}"; the duration is in whole
+    seconds, and {seconds} is the exact one), and "scheme" is "https" for TLS.
     """
 
     command: str
@@ -63,9 +65,11 @@ class Dose:
     def of(self, setup: Setup, name: str, url: str, pid: int) -> Load:
         """The load of an arm; one of so many requests ends with them."""
         own: dict[str, Any] = {"duration_s": None} if setup.more.get("requests") else {}
-        own |= {k: v for k, v in setup.more.items() if k not in ("beside", "generator")}
+        own |= {k: v for k, v in setup.more.items() if k not in NO_FIELDS}
         own = self.shortened(own)
-        return replace(self.load, **own, url=url + setup.path, name=name, pid=pid)
+        scheme = setup.more.get("scheme", "http")
+        url = scheme + url.removeprefix("http") + setup.path
+        return replace(self.load, **own, url=url, name=name, pid=pid)
 
 
 @dataclass(kw_only=True)

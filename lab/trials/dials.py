@@ -62,6 +62,7 @@ class Dials:
     then: Setups  # arms or probes again, with commands for the versions of the claim
     subject: tuple[Topic, ...]  # what is studied, and so no reason for doubt
     needs: Sequence[str] | Mapping[str, str]  # programs; {program: package} where these differ
+    shared: bool  # arms with one command share a server: fewer to start, so more launches
     services: Mapping[str, Service]  # what has to run beside the servers, such as a database
     ask_after: str  # a path, at the end of a launch
     log_counts: Mapping[str, str]  # {what: pattern}
@@ -83,6 +84,7 @@ def set_against_itself(dials: Dials, name: str) -> Dials:
         arms={name: dials.arms[name], name + AGAIN: dials.arms[name]},
         claim=Ratio(name + AGAIN, name, claimed=NO_DIFFERENCE),
         causes=(),
+        shared=False,
         then={},
         shares=(),
         findings=lambda arms: (),

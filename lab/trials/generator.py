@@ -48,7 +48,8 @@ def generate(command: str, load: Load, folder: Path) -> Run:
     what it cost is the system's to say.
     """
     whole_s = math.ceil(load.duration_s or 1)  # neither wrk nor ab knows half a second
-    argv = shlex.split(command.format(**{**asdict(load), "duration_s": whole_s}))
+    words = {**asdict(load), "duration_s": whole_s, "seconds": load.duration_s}
+    argv = shlex.split(command.format(**words))
     started, account = datetime.now(UTC), Account(load.pid, load.url)
     with tempfile.NamedTemporaryFile() as output:
         cpu_s = _run_tool(argv, folder, output.name)

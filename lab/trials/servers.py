@@ -12,6 +12,7 @@ import secrets
 import shlex
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +220,13 @@ class Server(Guarded):
 
     def ask(self, load: Load) -> Answer:
         """Send one request, and return what came."""
-        with closing(HTTPConnection(HOST, self.port, timeout=10)) as connection:
-            path = load.url.removeprefix(self.url)
+        if load.parsed.scheme == "https":  # with a certificate of its own
+            tls = ssl._create_unverified_context()
+            connection: HTTPConnection = HTTPSConnection(HOST, self.port, timeout=10, context=tls)
+        else:
+            connection = HTTPConnection(HOST, self.port, timeout=10)
+        with closing(connection):
+            path = load.parsed.raw_path_qs
             connection.request(load.method, path, load.body or None, dict(load.headers))
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(errors="replace").strip())

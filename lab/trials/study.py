@@ -192,6 +192,7 @@ class Study:
                 packages=self.script.packages,
                 expected=self.expected,
                 environment=environment,
+                shared=dials.shared,
                 ask_after=dials.ask_after,
                 log_counts=dials.log_counts,
                 shares=dials.shares,
@@ -322,7 +323,7 @@ def _checked(expect: object, load: Load, server: Server) -> Load:
     """
     answer = server.ask(load)
     if isinstance(expect, Each):
-        expect = expect[server.name.removesuffix(THEN).removesuffix(AGAIN)]
+        expect = expect[load.name.removesuffix(THEN).removesuffix(AGAIN)]
     expectation = Expectation(load.expect)
     expectation.begin()
     expectation.take(answer.text.encode())

@@ -57,9 +57,17 @@ class Plan:
     packages: frozenset[str]  # whose versions are looked up in old arms
     expected: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict)  # of services
+    shared: bool = False  # arms with one command share a server
     ask_after: str = ""
     log_counts: Mapping[str, str] = field(default_factory=dict)
     shares: Sequence[float] = ()
+
+    def server_of(self, name: str) -> str:
+        """The arm whose server an arm is put to: where they share, the first of its command."""
+        if not self.shared:
+            return name
+        command = self.setups[name].command
+        return next(first for first, setup in self.setups.items() if setup.command == command)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +134,14 @@ class Trial:
     ) -> Iterator[tuple[dict[str, Load], dict[str, Server]]]:
         """All servers, ready, checked and warm, with the load of each."""
         plan = self.plan
-        commands = {name: (setup.command, setup.path) for name, setup in plan.setups.items()}
+        of = {name: plan.server_of(name) for name in plan.setups}
+        firsts = {first: plan.setups[first] for first in of.values()}
+        commands = {name: (setup.command, setup.path) for name, setup in firsts.items()}
         is_first = launch == 0 and any(c.startswith("uv ") for c, _ in commands.values())
         text = f"launch {launch + 1}: starting {count_of(len(commands), 'server')}"
         progress.say(text, takes_s=FIRST_START_S if is_first else 0.0)
-        with run_servers(commands, plan.folder, plan.environment) as servers:
+        with run_servers(commands, plan.folder, plan.environment) as started:
+            servers = {name: started[first] for name, first in of.items()}
             for name, server in servers.items():
                 self.seen[name].idle = Machine(server.pid).memory()
             progress.say(f"launch {launch + 1}: warming up")

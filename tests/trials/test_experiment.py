@@ -66,6 +66,15 @@ def test_it_goes_on_until_it_is_decided_and_says_what_it_waits_for(folder):
 
 
 @slow
+def test_arms_of_one_command_share_a_server_where_the_script_says_so(folder):
+    status, _, err = folder.run("--quick", "--rounds", "1", "--save", SHARED="1")
+    assert status == 3, err  # one round has no interval
+    fast, slow_one = recorded(folder).arms.values()
+    assert fast.port == slow_one.port
+    assert fast.run.latency_s["p50"] < slow_one.run.latency_s["p50"]
+
+
+@slow
 def test_a_budget_that_is_too_small_reaches_no_verdict(folder):
     status, out, _ = folder.run("--budget", "1s")
     assert status == 3

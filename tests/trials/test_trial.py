@@ -115,6 +115,20 @@ def test_an_arm_has_its_own_load_over_that_of_all():
     assert Setup("x", "/").beside("http://127.0.0.1:8000") is None
 
 
+def test_an_arm_is_asked_over_tls_where_its_scheme_says_so():
+    dose = Dose(load=Load(url="http://127.0.0.1/"))
+    setup = Setup("x", "/p?q", {"scheme": "https", "insecure": True})
+    load = dose.of(setup, "arm", "http://127.0.0.1:8000", 7)
+    assert (load.url, load.insecure) == ("https://127.0.0.1:8000/p?q", True)
+
+
+def test_arms_of_one_command_share_a_server_where_the_script_says_so():
+    setups = {"one": Setup("a", "/"), "two": Setup("a", "/2"), "three": Setup("b", "/")}
+    apart, together = (a_trial(setups=setups, shared=shared).plan for shared in (False, True))
+    assert [apart.server_of(name) for name in setups] == ["one", "two", "three"]
+    assert [together.server_of(name) for name in setups] == ["one", "one", "three"]
+
+
 # ---- What the script and the command line say ------------------------------------------
 DOC = """03: it is so
 

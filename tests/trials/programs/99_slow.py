@@ -32,6 +32,7 @@ if __name__ == "__main__":
         connections=4,
         expect={"hello": "world"},
         duration_s=0.4,
+        shared="SHARED" in os.environ,
         needs=os.environ.get("NEEDS", "").split(),
         claim=Ratio("fast", "slow", least=2, metric=METRIC),
         causes=[
