@@ -26,7 +26,8 @@ Expect     4360 / 1469 = 3.0 with four workers. Here there are two, which share 
            Waitress kept     faster: no new connections
            uvicorn kept      faster: no new connections
 Run        python experiments/04_waitress_vs_uvicorn_workers.py
-Limits     No server writes an access log here (experiment 07).
+Limits     No server writes an access log here (experiment 07). 24 measures Flask and
+           FastAPI alone, with one process each.
 """
 
 from a2wsgi import WSGIMiddleware

@@ -26,7 +26,7 @@ Expect     8665 / 179.7 = 48 with four workers, half of that with the two here. 
            Flask gthread     no drops, no thread a request
 Run        python experiments/05_flask_dev_server.py [--then]
 Limits     The development server closes every connection, so none is kept here. For
-           kept connections see experiment 06.
+           kept connections see experiment 06. 24 measures Flask on gunicorn alone.
 """
 
 from fastapi import FastAPI

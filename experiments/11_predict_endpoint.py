@@ -25,7 +25,7 @@ Expect     "Slightly" is taken for 1.05 to 1.5 times. The linear model takes 20 
            Flask, waits      20 users / 0.125 s = 160 requests/s
            FastAPI, waits    160 requests/s, too
 Run        python experiments/11_predict_endpoint.py [--then]
-Limits     No server writes an access log here (experiment 07).
+Limits     No server writes an access log here (07). 24 measures each control alone.
 """
 
 import json
