@@ -119,8 +119,10 @@ if __name__ == "__main__":
 
     experiment(
         ARMS,
+        shared=True,
         connections=8,
-        duration_s=0.8,
+        rounds=2,
+        duration_s=0.6,
         expect=Each({name: MANY if "700" in name else ONE for name in ARMS}),
         then=THEN,
         claim=Ratio("no model, 700", "model, 700", claimed=4),

@@ -119,8 +119,10 @@ if __name__ == "__main__":
 
     experiment(
         ARMS,
+        shared=True,
         connections=8,
-        duration_s=1.0,
+        rounds=2,
+        duration_s=0.6,
         expect={"valid": 1},
         claim=Ratio("v2, 700 items", "v1, 700 items", claimed=(4, 50)),
         findings=find,

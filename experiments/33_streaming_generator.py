@@ -69,13 +69,14 @@ def flask_stream(pieces: int, lines: int):
 
 PIECES = 1000
 SMALL, LARGE = f"/{PIECES}/1", "/20/5000"  # pieces of 13 and of 65,000 bytes
+SLOW = {"requests": 10}  # and to the end of the last, as there are so few
 UVICORN = "uvicorn --no-access-log --port {port} 33_streaming_generator:app"
 OWN = "flask --app 33_streaming_generator:flask_app run --port {port}"
 GTHREAD = "gunicorn --threads 4 -b 127.0.0.1:{port} 33_streaming_generator:flask_app"
 ARMS = {
     "Flask": (OWN, f"/plain{SMALL}"),
     "Flask, gthread": (GTHREAD, f"/plain{SMALL}"),
-    "generator": (UVICORN, f"/plain{SMALL}"),
+    "generator": (UVICORN, f"/plain{SMALL}", SLOW),
     "async generator": (UVICORN, f"/async{SMALL}"),
     "Flask, 65 kB": (GTHREAD, f"/plain{LARGE}"),
     "generator, 65 kB": (UVICORN, f"/plain{LARGE}"),
@@ -89,7 +90,7 @@ IN_2020 = (  # but fastapi of 2022, whose streams run on Python 3.11; today's uv
 FLASK_1 = "env FLASK_APP=33_streaming_generator:flask_app flask run --port {port}"
 THEN = {
     "Flask": (IN_2020 + FLASK_1, f"/plain{SMALL}"),
-    "generator": (IN_2020 + UVICORN, f"/plain{SMALL}"),
+    "generator": (IN_2020 + UVICORN, f"/plain{SMALL}", SLOW),
     "async generator": (IN_2020 + UVICORN, f"/async{SMALL}"),
 }
 
@@ -108,8 +109,10 @@ if __name__ == "__main__":
 
     experiment(
         ARMS,
+        shared=True,
         connections=1,
-        duration_s=1.0,
+        rounds=2,
+        duration_s=0.6,
         expect=LAST.decode().strip(),
         then=THEN,
         findings=find,

@@ -124,8 +124,8 @@ if __name__ == "__main__":
         return [n for n, arm in arms.items() if any(each.failed for each in arm.rounds)]
 
     why = (
-        "all threads waited for a connection, and the sessions that had one for a "
-        "thread: that takes 50 clients, or the event loop"
+        "every thread waited for a connection, and every session that had one waited "
+        "for a thread. That takes 50 clients, or a call that blocks the event loop"
     )
     experiment(
         ARMS,
@@ -138,7 +138,7 @@ if __name__ == "__main__":
         columns={"pool": lambda arm: str(max(arm.said))},
         subject=["failures", *NOISE.split()],
         findings=lambda arms: [f"stood still: {' · '.join(find_stuck(arms)) or '-'}"],
-        causes=[lambda arms: why if find_stuck(arms) else "no thread was missing"],
+        causes=[lambda arms: why if find_stuck(arms) else "nobody waited for a thread"],
         claim=Outcome(
             rule="REPRODUCED if it stands still with 11 clients, NOT REPRODUCED if not",
             reproduced=lambda arms: "yield, 11 clients" in find_stuck(arms),

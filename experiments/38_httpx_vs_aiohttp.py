@@ -96,13 +96,14 @@ app.add_route("/{client}/{at_once:int}/{requests:int}", run_batch)
 UVICORN = "uvicorn --no-access-log --port {port} 38_httpx_vs_aiohttp"
 SERVICE = f"cd {{scripts}} && exec {UVICORN}:upstream"
 UVICORN += ":app"
+MANY = {"requests": 30}  # batches, to take about as long as httpx's 3
 ARMS = {
     "httpx, 20 at a time": (UVICORN, "/httpx/20/100"),
-    "aiohttp, 20 at a time": (UVICORN, "/aiohttp/20/100"),
+    "aiohttp, 20 at a time": (UVICORN, "/aiohttp/20/100", MANY),
     "httpx, 1 at a time": (UVICORN, "/httpx/1/100"),
-    "aiohttp, 1 at a time": (UVICORN, "/aiohttp/1/100"),
+    "aiohttp, 1 at a time": (UVICORN, "/aiohttp/1/100", MANY),
     "httpx, 100 at a time": (UVICORN, "/httpx/100/100"),
-    "aiohttp, 100 at a time": (UVICORN, "/aiohttp/100/100"),
+    "aiohttp, 100 at a time": (UVICORN, "/aiohttp/100/100", MANY),
     "httpx, a client each": (UVICORN, "/new/10/10", {"requests": 1}),
 }
 
@@ -115,12 +116,13 @@ if __name__ == "__main__":
     def find(arms):
         for name, arm in arms.items():
             cpu_us = arm.run.server.cpu_us_per_request / count_requests(arm.path)
-            yield f"{name}: {cpu_us:.3g} µs of CPU time for each request"
+            yield f"{name}: {cpu_us:.0f} µs of CPU time for each request"
 
     experiment(
         ARMS,
         connections=1,
-        requests=4,
+        requests=3,
+        rounds=2,
         expect=Each({n: {"right": count_requests(arm[1])} for n, arm in ARMS.items()}),
         services={"upstream": Service(SERVICE)},
         findings=find,
