@@ -158,6 +158,8 @@ class Result:
     another_reason: bool = False  # it holds, but not for the reason that its source gives
     by_cpu: str = ""  # the word by CPU time for a request, where something else limited
     repeated: int = 0  # rounds that the machine disturbed, and that were done again
+    shortened: Share = 1.0  # of their length that rounds had in the end, so that launches fit
+    over_s: Seconds = 0.0  # it took so much longer than its budget, for the third launch
     interrupted: bool = False  # by the user, before it was decided
     services: dict[str, str] = field(default_factory=dict)  # commands of what ran beside all arms
     environment: Environment = field(default_factory=Environment)

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from lab.facts.results import THEN, Arm, Evidence, Result
-from lab.facts.text import count_of, percent, wrapped
+from lab.facts.text import count_of, duration, percent, wrapped
 from lab.reports.arms import BODY
 from lab.reports.report import describe_environment, describe_load, list_versions
 from lab.reports.table import keep_together
 
 LABEL = 10  # columns
+LEAST_OVER_S = 5.0  # below, it is no more than a round that took a little longer
 LEAST_MARGIN = 0.005  # below, it changes no digit that is shown
 PORT = re.compile(r"((?:--port[ =]|127\.0\.0\.1:))\d+")
 
@@ -55,6 +56,10 @@ def _describe_rounds(result: Result) -> str:
     text += f", order from seed {result.load.seed}"
     if result.repeated:
         text += f"; {count_of(result.repeated, 'disturbed round')} repeated"
+    if result.shortened < 1:
+        text += f"; shortened to {percent(result.shortened)} of their length at last"
+    if result.over_s >= LEAST_OVER_S:
+        text += f"; it took {duration(result.over_s)} more than its budget, for a third launch"
     return text
 
 

@@ -62,6 +62,12 @@ class Dose:
             less["requests"] = math.ceil(less["requests"] * self.share)
         return less
 
+    def cut(self, share: float) -> Dose:
+        """The same, but all durations and requests are only a share of it."""
+        cut = replace(self, share=share)
+        amount = cut.shortened({"requests": self.load.requests, "duration_s": self.load.duration_s})
+        return Dose(load=replace(self.load, **amount), share=share * self.share)
+
     def of(self, setup: Setup, name: str, url: str, pid: int) -> Load:
         """The load of an arm; one of so many requests ends with them."""
         own: dict[str, Any] = {"duration_s": None} if setup.more.get("requests") else {}

@@ -66,7 +66,7 @@ def make_parser(name: str, title: str) -> Parser:
     add("--budget", type=parse_time, metavar="T", help="decide within T, such as 90s or 20m")
     add("--then", action="store_true", help="also on the versions the claim was made about")
     add("--aa", nargs="?", const="", metavar="ARM", help="compare one arm with itself")
-    add("--rounds", type=parse_count, metavar="N", help="in each launch of the servers")
+    add("--rounds", type=parse_count, metavar="N", help="in each launch of the servers, at most")
     add("--duration", type=parse_time, metavar="T", help="of each arm in each round")
     add("--connections", type=parse_count, metavar="N", help="at once, for all arms")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")

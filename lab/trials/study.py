@@ -14,7 +14,7 @@ from functools import partial
 from lab.facts.errors import CannotRun
 from lab.facts.ratio import Arms
 from lab.facts.records import Asked
-from lab.facts.results import THEN, Arm, Evidence, Result
+from lab.facts.results import THEN, Arm, Evidence, Metric, Result
 from lab.facts.verdict import (
     Cause,
     Claim,
@@ -34,6 +34,7 @@ from lab.load.run import allow_files
 from lab.trials.arms import AGAIN, Dose, Setup, Setups
 from lab.trials.dials import Answers, Dials, Each, set_against_itself
 from lab.trials.options import Options
+from lab.trials.schedule import Amount, Schedule
 from lab.trials.script import Script
 from lab.trials.servers import (
     CORES,
@@ -49,6 +50,8 @@ from lab.trials.trial import Plan, Trial
 
 WARMUP_S, QUICK_WARMUP_S = 0.5, 0.1
 QUICK_ROUNDS = 7  # of one launch: the fewest that have an interval
+PERCENTILES = (Metric.P50, Metric.P99)
+QUICK_LOAD_S, QUICK_S = 20.0, 40.0  # a quick run loads all arms for so long; no repeats after
 
 
 class Study:
@@ -93,7 +96,7 @@ class Study:
         """How much load every arm gets in a round."""
         dials, options = self.dials, self.options
         fewer = dials.quick_connections if options.is_quick else 0
-        share = dials.quick_share if options.is_quick else 1.0
+        share = self._quick_share() if options.is_quick else 1.0
         load = Load(
             url=f"http://{HOST}/",
             connections=options.connections or fewer or dials.connections,
@@ -101,11 +104,35 @@ class Study:
             requests=dials.requests,
             duration_s=None if dials.requests else dials.duration_s,
         )
-        dose = Dose(load=load, share=share)
-        amount = dose.shortened({"requests": load.requests, "duration_s": load.duration_s})
+        dose = Dose(load=load).cut(share)
         if options.duration_s:
-            amount = {"requests": None, "duration_s": options.duration_s}
-        return replace(dose, load=replace(load, **amount))
+            asked = replace(dose.load, requests=None, duration_s=options.duration_s)
+            dose = replace(dose, load=asked)
+        return dose
+
+    def _quick_share(self) -> float:
+        """How much shorter loads are with --quick: the more arms there are, the shorter."""
+        dials = self.dials
+        arms = len(dials.arms) + len(self.then)
+        if dials.quick_share == 1:  # a shorter round would show something else
+            return 1.0
+        full_s = dials.duration_s * max(arms, 1) * QUICK_ROUNDS
+        return min(dials.quick_share, QUICK_LOAD_S / full_s)
+
+    def _schedule(self, setups: Setups) -> Schedule:
+        """Rounds are shortened at most as with --quick: not at all where the user said how long,
+        or where it is a percentile that decides, which needs its answers.
+        """
+        dials, options = self.dials, self.options
+        curves_s = len(setups) * len(dials.shares) * dials.duration_s
+        ratios = [] if isinstance(dials.claim, Answers) else ratios_of(dials.claim)
+        needs_answers = any(ratio.metric in PERCENTILES for ratio in ratios)
+        is_fixed = options.is_quick or options.duration_s or needs_answers
+        return Schedule(
+            budget_s=QUICK_S if options.is_quick else max(0.0, options.budget_s - curves_s),
+            full=Amount(options.rounds or self._rounds()),
+            least_share=1.0 if is_fixed else dials.quick_share,
+        )
 
     def run(self) -> Result:
         """Measure until it is decided. Raises CannotRun, and KeyboardInterrupt."""
@@ -184,9 +211,8 @@ class Study:
                 setups=setups,
                 folder=self.script.path.parent,
                 dose=self.dose,
-                rounds=options.rounds or self._rounds(),
+                schedule=self._schedule(setups),
                 warmup_s=QUICK_WARMUP_S if options.is_quick else WARMUP_S,
-                budget_s=options.budget_s,
                 is_quick=options.is_quick,
                 seed=options.seed,
                 packages=self.script.packages,
@@ -216,6 +242,8 @@ class Study:
             arms=arms,
             findings=list(dials.findings(arms)),
             repeated=trial.repeated,
+            shortened=trial.amount.share,
+            over_s=0.0 if options.is_quick else trial.over_s,
             environment=replace(self.result.environment, steal=steal),
         )
         return arms

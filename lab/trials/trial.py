@@ -26,6 +26,7 @@ from lab.load.progress import SILENT_S, Progress
 from lab.load.run import run
 from lab.trials.arms import Dose, Seen, Setups
 from lab.trials.generator import generate, load_beside
+from lab.trials.schedule import LAUNCHES, Pace, Schedule
 from lab.trials.servers import (
     FIRST_START_S,
     Server,
@@ -35,7 +36,6 @@ from lab.trials.servers import (
     versions_of,
 )
 
-LAUNCHES = 3  # before nothing is decided
 DISTURBED, FELLOWS = 0.05, 3.0  # a round lost so much of its time, and so much more than others
 
 Look = Callable[[Mapping[str, Arm]], str]  # what it still waits for; "" when it is decided
@@ -49,9 +49,8 @@ class Plan:
     setups: Setups
     folder: Path  # of the script, in which servers run
     dose: Dose
-    rounds: int  # in a launch
+    schedule: Schedule
     warmup_s: float
-    budget_s: float
     is_quick: bool  # one launch, however wide the interval
     seed: int
     packages: frozenset[str]  # whose versions are looked up in old arms
@@ -76,6 +75,12 @@ class Turn:
 
     runs: dict[str, Run]
     disturbance: float
+    took_s: float = 0.0  # all of it
+
+    @property
+    def loaded_s(self) -> float:
+        """How long it loaded the arms, all together."""
+        return sum(done.elapsed_s for done in self.runs.values())
 
 
 def find_disturbed(turns: Sequence[Turn], fellows: Sequence[Turn]) -> Turn | None:
@@ -97,24 +102,40 @@ class Trial:
         self.repeated = 0
         self.asked = 0  # rounds, without those done again
         self.seen: dict[str, Seen] = {}
+        self.began_s = self.over_s = 0.0  # when it began; how far it went beyond its budget
+        self.amount = plan.schedule.full  # of the launch under way
+        self.pace: Pace | None = None  # of the launch before
 
     def measure(self) -> dict[str, Arm]:
         """All launches, until it is decided or the budget is spent."""
-        began_s, longest_s, launch = time.monotonic(), 0.0, 0
+        launch = 0
         with Progress() as progress:
             self._look_up(progress)
+            self.began_s = time.monotonic()  # what had to be downloaded is there
             while True:
                 launch_s = time.monotonic()
+                self.amount = self.plan.schedule.next_amount(
+                    launch, self.spent_s, self.amount, self.pace
+                )
                 with self._launched(launch, progress) as (loads, servers):
-                    self._take_turns(launch, loads, servers, progress)
+                    turns = self._take_turns(launch, loads, servers, progress)
                     self._note(servers)
-                    longest_s = max(longest_s, time.monotonic() - launch_s)
-                    spent_s = time.monotonic() - began_s
-                    if self._is_last(launch, spent_s, longest_s, progress):
+                    self.pace = self._find_pace(time.monotonic() - launch_s, turns)
+                    if self._is_last(launch, self.spent_s, self.pace, progress):
+                        self.over_s = max(0.0, self.spent_s - self.plan.schedule.budget_s)
                         self._draw_curves(loads, servers, progress)
                         break
+                self.pace = self._find_pace(time.monotonic() - launch_s, turns)  # with its end
                 launch += 1
         return self.arms()
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self.began_s
+
+    def _find_pace(self, launch_s: float, turns: Sequence[Turn]) -> Pace:
+        took_s, loaded_s = [t.took_s for t in turns], [t.loaded_s for t in turns]
+        return Pace.of(launch_s, took_s, loaded_s, self.amount.share)
 
     def arms(self) -> dict[str, Arm]:
         return {name: seen.to_arm() for name, seen in self.seen.items()}
@@ -146,8 +167,9 @@ class Trial:
                 self.seen[name].idle = Machine(server.pid).memory()
             progress.say(f"launch {launch + 1}: warming up")
             loads = {}
+            dose = plan.dose.cut(self.amount.share)
             for name, server in servers.items():
-                load = plan.dose.of(plan.setups[name], name, server.url, server.pid)
+                load = dose.of(plan.setups[name], name, server.url, server.pid)
                 loads[name] = self.check(load, server)
             for load in loads.values():
                 self._warm(load, progress)
@@ -162,16 +184,17 @@ class Trial:
     def _take_turns(
         self, launch: int, loads: Mapping[str, Load], servers: Mapping[str, Server],
         progress: Progress,
-    ) -> None:  # fmt: skip
+    ) -> list[Turn]:  # fmt: skip
         """The rounds of a launch, and those again that the machine disturbed: at most as many
-        again as were asked for.
+        again as were asked for, and while there is time. Returns all of them.
         """
-        turns = []
-        for number in range(self.plan.rounds):
-            say = f"launch {launch + 1}, round {number + 1} of {self.plan.rounds}"
+        turns, rounds = [], self.amount.rounds
+        for number in range(rounds):
+            say = f"launch {launch + 1}, round {number + 1} of {rounds}"
             turns.append(self._take_turn(loads, servers, say, progress))
-        self.asked += self.plan.rounds
-        while self.repeated < self.asked:
+        self.asked += rounds
+        taken, may_repeat = [*turns], self.plan.schedule.may_repeat
+        while self.repeated < self.asked and may_repeat(launch, self.spent_s, taken[-1].took_s):
             worst = find_disturbed(turns, [*self.turns, *turns])
             if worst is None:
                 break
@@ -179,24 +202,26 @@ class Trial:
             turns.remove(worst)
             say = f"launch {launch + 1}, a disturbed round again"
             turns.append(self._take_turn(loads, servers, say, progress))
+            taken.append(turns[-1])
         self.turns += turns
         for turn in turns:
             for name, done in turn.runs.items():
                 self.seen[name].runs.append(done)
                 self.seen[name].launches.append(launch)
+        return taken
 
     def _take_turn(
         self, loads: Mapping[str, Load], servers: Mapping[str, Server], say: str,
         progress: Progress,
     ) -> Turn:  # fmt: skip
-        runs: dict[str, Run] = {}
+        began_s, runs = time.monotonic(), dict[str, Run]()
         for name in next(self.orders):
             progress.say(f"{say}: {name}")
             runs[name] = self._put(loads[name], servers[name], progress)
             if runs[name].interrupted:
                 raise Interrupted
         lost = (self._lost(name, done) for name, done in runs.items())
-        return Turn(runs=runs, disturbance=max(lost))
+        return Turn(runs=runs, disturbance=max(lost), took_s=time.monotonic() - began_s)
 
     def _lost(self, name: str, done: Run) -> float:
         """How much of the time others took; a client that shares its cores waits for servers."""
@@ -223,16 +248,18 @@ class Trial:
         assert done.server is not None  # its process is known
         return replace(done, server=replace(done.server, replaced=server.note_processes()))
 
-    def _is_last(self, launch: int, spent_s: float, launch_s: float, progress: Progress) -> bool:
-        """Whether to stop: it is decided, or the next launch does not fit into the budget."""
-        left_s = self.plan.budget_s - spent_s
-        if self.plan.is_quick or left_s < launch_s:
+    def _is_last(self, launch: int, spent_s: float, pace: Pace, progress: Progress) -> bool:
+        """Whether to stop: it is decided, or there is no time for another launch."""
+        schedule = self.plan.schedule
+        has_room = schedule.has_room(launch + 1, spent_s, self.amount, pace)
+        if self.plan.is_quick or not has_room:
             return True
         if launch + 1 < LAUNCHES:
             return False
         waits_for = self.look(self.arms())
         if waits_for:
-            more_s = max(self.more_s(spent_s), launch_s)
+            more_s = max(self.more_s(spent_s), pace.takes_s(self.amount))
+            left_s = schedule.budget_s - spent_s
             after = f"about {more_s:.0f} s more"
             if more_s > left_s:
                 after = f"the budget ends in {left_s:.0f} s"

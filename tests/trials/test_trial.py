@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lab.load.load import Load
 from lab.trials.arms import Dose, Setup
 from lab.trials.options import make_parser, parse_options
+from lab.trials.schedule import LAUNCHES, OVERRUN, Amount, Pace, Schedule
 from lab.trials.script import Script
 from lab.trials.trial import DISTURBED, Plan, Trial, Turn, find_disturbed
 
@@ -60,9 +61,8 @@ def a_trial(waits_for: str = "", more_s: float = 40.0, **fields) -> Trial:
         setups={"one": Setup("python server.py {port}", "/")},
         folder=None,
         dose=Dose(load=Load(url="http://127.0.0.1/")),
-        rounds=3,
+        schedule=Schedule(budget_s=180.0, full=Amount(3)),
         warmup_s=0.1,
-        budget_s=180.0,
         is_quick=False,
         seed=1,
         packages=frozenset(),
@@ -76,6 +76,9 @@ def a_trial(waits_for: str = "", more_s: float = 40.0, **fields) -> Trial:
     )
 
 
+TEN_S = Pace(start_s=4.0, load_s=1.0, rest_s=1.0)  # with the three rounds of a launch
+
+
 @pytest.mark.parametrize(
     ("launch", "spent_s", "waits_for", "is_last"),
     [
@@ -84,23 +87,86 @@ def a_trial(waits_for: str = "", more_s: float = 40.0, **fields) -> Trial:
         (2, 30, "", True),
         (2, 30, "interval 0.98–1.09, needs to be below 1.05", False),
         (9, 171, "interval 0.98–1.09, needs to be below 1.05", True),  # ten more do not fit
-        (1, 171, "", True),
+        (1, 171, "", False),  # a third launch goes beyond the budget
+        (1, 355, "", True),  # but not beyond twice of it
     ],
 )
 def test_it_stops_when_it_is_decided_or_the_budget_is_spent(launch, spent_s, waits_for, is_last):
     trial, progress = a_trial(waits_for), Bystander()
-    assert trial._is_last(launch, spent_s, 10.0, progress) is is_last
+    assert trial._is_last(launch, spent_s, TEN_S, progress) is is_last
     assert progress.said == ([f"{waits_for}: about 40 s more"] if launch == 2 and waits_for else [])
 
 
 def test_it_says_when_the_budget_may_not_do():
     trial, progress = a_trial("interval 0.9–1.2", more_s=500.0), Bystander()
-    assert trial._is_last(3, 100.0, 10.0, progress) is False
+    assert trial._is_last(3, 100.0, TEN_S, progress) is False
     assert progress.said == ["interval 0.9–1.2: the budget ends in 80 s"]
 
 
 def test_a_quick_one_has_one_launch():
-    assert a_trial("undecided", is_quick=True, budget_s=0.0)._is_last(0, 5.0, 5.0, Bystander())
+    assert a_trial("undecided", is_quick=True)._is_last(0, 5.0, TEN_S, Bystander())
+
+
+# ---- What fits into the budget ---------------------------------------------------------
+def simulate(schedule: Schedule, pace: Pace) -> tuple[list[Amount], float]:
+    """The amounts of the launches up to the third, and the time that these took."""
+    amounts, spent_s, amount = [], 0.0, schedule.full
+    while len(amounts) < LAUNCHES:
+        known = pace if amounts else None
+        amount = schedule.next_amount(len(amounts), spent_s, amount, known)
+        amounts.append(amount)
+        spent_s += pace.takes_s(amount)
+        if not schedule.has_room(len(amounts), spent_s, amount, pace):
+            break
+    return amounts, spent_s
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "least_share", "amounts", "took_s"),
+    [
+        (60, 0.25, [(2, 1), (2, 1), (2, 1)], 60),  # as asked for
+        (50, 0.25, [(2, 1), (1, 1), (1, 1)], 44),  # fewer rounds
+        (36, 0.25, [(2, 1), (1, 0.5), (1, 0.5)], 36),  # and shorter ones
+        (36, 1.0, [(2, 1), (1, 1), (1, 1)], 44),  # these need their answers
+        (27, 0.25, [(2, 1), (1, 0.25), (1, 0.25)], 32),  # beyond the budget
+        (10, 0.25, [(2, 1)], 20),  # three would take more than twice of it
+    ],
+)
+def test_three_launches_fit_or_go_beyond_the_budget(budget_s, least_share, amounts, took_s):
+    schedule = Schedule(budget_s=budget_s, full=Amount(2), least_share=least_share)
+    found, spent_s = simulate(schedule, Pace(start_s=4.0, load_s=8.0, rest_s=0.0))
+    assert [(each.rounds, each.share) for each in found] == amounts
+    assert spent_s == pytest.approx(took_s)
+
+
+@given(
+    st.floats(1, 600), st.integers(1, 7), st.floats(0.1, 1), st.floats(0.1, 100),
+    st.floats(0.1, 100), st.floats(0, 10),
+)  # fmt: skip
+def test_three_launches_take_no_more_than_twice_the_budget(
+    budget_s, rounds, least_share, start_s, load_s, rest_s
+):
+    schedule = Schedule(budget_s=budget_s, full=Amount(rounds), least_share=least_share)
+    amounts, spent_s = simulate(schedule, Pace(start_s, load_s, rest_s))
+    assert all(1 <= each.rounds <= rounds for each in amounts)
+    assert all(least_share <= each.share <= 1 for each in amounts)
+    if len(amounts) == LAUNCHES:
+        assert spent_s <= OVERRUN * budget_s + 1e-6
+        assert amounts[1] == pytest.approx(amounts[2])
+
+
+def test_the_pace_is_that_of_full_rounds():
+    pace = Pace.of(launch_s=20.0, rounds_s=[6.0, 6.0], loads_s=[4.0, 4.0], share=0.5)
+    assert pace == Pace(start_s=8.0, load_s=8.0, rest_s=2.0)
+    assert pace.takes_s(Amount(2, 0.5)) == 20.0
+
+
+def test_a_disturbed_round_is_done_again_while_there_is_time_for_the_launches():
+    schedule = Schedule(budget_s=90.0, full=Amount(2))
+    assert schedule.may_repeat(0, 25.0, 5.0)
+    assert not schedule.may_repeat(0, 26.0, 5.0)
+    assert schedule.may_repeat(7, 85.0, 5.0)
+    assert not schedule.may_repeat(7, 86.0, 5.0)
 
 
 # ---- Loads -----------------------------------------------------------------------------
@@ -110,6 +176,9 @@ def test_an_arm_has_its_own_load_over_that_of_all():
     load = dose.of(setup, "arm", "http://127.0.0.1:8000", 7)
     assert (load.url, load.name, load.pid) == ("http://127.0.0.1:8000/p", "arm", 7)
     assert (load.requests, load.duration_s, load.keepalive, load.connections) == (8, None, False, 9)
+    cut = dose.cut(0.5)
+    assert (cut.load.duration_s, cut.load.requests) == (1.0, None)
+    assert cut.of(setup, "arm", "http://127.0.0.1:8000", 7).requests == 4
     beside = setup.beside("http://127.0.0.1:8000")
     assert beside and (beside.url, beside.duration_s) == ("http://127.0.0.1:8000/b", 3600.0)
     assert Setup("x", "/").beside("http://127.0.0.1:8000") is None
