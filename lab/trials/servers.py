@@ -20,24 +20,23 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
 from lab.facts.errors import CannotRun
+from lab.load.guarded import Guarded, is_open, stopped_together
 from lab.load.load import Load
 from lab.load.processtable import Process, read_processes, tree_of
 
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)  # of servers
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
-STOP_S, SERVICE_STOP_S = 3.0, 10.0
+SERVICE_STOP_S = 10.0
 REST_S = 2.0
 TICK_S = 0.01  # of the system's clock of processor time
 FOLDER = Path(__file__).parent
-
-
 _POSTGRESQL = Path("/usr/lib/postgresql")  # Debian's, with a folder for each version
 
 
@@ -147,46 +146,6 @@ def find_port() -> int:
             return port
 
 
-class Guarded:
-    """A process under a guard, which ends it when this process ends, however it ends."""
-
-    def __init__(
-        self, argv: list[str], folder: Path, environment: Mapping[str, str], *,
-        cores: Iterable[int] = (), patience_s: float = STOP_S, is_temporary: bool = False,
-    ) -> None:  # fmt: skip
-        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
-        told = [",".join(map(str, cores)), str(patience_s), str(folder) if is_temporary else ""]
-        self.guard = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(FOLDER / "guard.py"), *told, *argv],
-            cwd=folder,
-            env={**ENVIRONMENT, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            start_new_session=True,
-        )
-        self.pid = int(self.guard.stdout.readline() or 0)  # type: ignore[union-attr]
-
-    @property
-    def has_ended(self) -> bool:
-        return self.guard.poll() is not None
-
-    def let_go(self) -> None:
-        """Tell the guard to end it, and do not wait."""
-        self.guard.stdin.close()  # type: ignore[union-attr]
-
-    def wait(self) -> None:
-        self.guard.wait()
-        self.log.close()
-
-    def output(self) -> list[str]:
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace").splitlines()
-
-    def last_lines(self) -> str:
-        return "".join(f"\n    {line}" for line in self.output()[-8:])
-
-
 class Server(Guarded):
     """A server, started from a literal command line in an experiment's folder."""
 
@@ -202,21 +161,20 @@ class Server(Guarded):
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
         self.cores, self.client_cores = cores_for(command)
         self.known: set[tuple[int, float]] = set()  # its processes when it was last loaded
-        super().__init__(argv, folder, environment or {}, cores=self.cores)
+        super().__init__(argv, folder, {**ENVIRONMENT, **(environment or {})}, cores=self.cores)
 
     def wait_until_ready(self, path: str) -> None:
         """Poll until the server answers anything at all, while its process lives."""
         limit_s = FIRST_START_S if self.command.startswith("uv ") else START_S
-        ends = time.monotonic() + limit_s
-        while not self.has_ended:
-            try:
-                self.ask(Load(url=self.url + path))
-                return
-            except (OSError, HTTPException):
-                if time.monotonic() > ends:
-                    raise CannotRun(self.describe(f"did not answer in {limit_s:.0f} s")) from None
-                time.sleep(0.02)
-        raise CannotRun(self.describe("ended before it answered"))
+        fault = self.wait_until(partial(self._answers, path), limit_s)
+        if fault:
+            raise CannotRun(self.describe(fault))
+
+    def _answers(self, path: str) -> bool:
+        with suppress(OSError, HTTPException):
+            self.ask(Load(url=self.url + path))
+            return True
+        return False
 
     def ask(self, load: Load) -> Answer:
         """Send one request, and return what came."""
@@ -267,24 +225,13 @@ class Server(Guarded):
 
 
 @contextmanager
-def _stopped_together(started: Mapping[str, Guarded]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for process in started.values():
-            process.let_go()
-        for process in started.values():
-            process.wait()
-
-
-@contextmanager
 def run_servers(
     commands: Mapping[str, tuple[str, str]], folder: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Server]]:  # fmt: skip
     """The servers of {name: (command, path)}, started together, ready, and stopped together."""
     started: dict[str, Server] = {}
-    with _stopped_together(started):
+    with stopped_together(started):
         for name, (command, _) in commands.items():
             started[name] = Server(name, command, folder, environment)
         for name, (_, path) in commands.items():
@@ -297,7 +244,7 @@ def run_services(services: Mapping[str, Service], scripts: Path) -> Iterator[dic
     """What the servers need, started one after the other; yields their environment."""
     environment: dict[str, str] = {}
     started: dict[str, Guarded] = {}
-    with _stopped_together(started):
+    with stopped_together(started):
         for name, service in services.items():
             folder, port = Path(tempfile.mkdtemp(prefix=f"{name}-")), find_port()
             words = {"folder": folder, "port": port, "host": HOST, "scripts": scripts}
@@ -307,8 +254,8 @@ def run_services(services: Mapping[str, Service], scripts: Path) -> Iterator[dic
             }
             command = ["sh", "-c", service.command.format(**words)]
             started[name] = Guarded(
-                command, folder, environment, cores=CORES[-1:], patience_s=SERVICE_STOP_S,
-                is_temporary=True,
+                command, folder, {**ENVIRONMENT, **environment}, cores=CORES[-1:],
+                patience_s=SERVICE_STOP_S, is_temporary=True,
             )  # fmt: skip
             _wait_until_ready(name, service, started[name], words, environment)
         yield environment
@@ -318,20 +265,17 @@ def _wait_until_ready(
     name: str, service: Service, running: Guarded, words: Mapping[str, object],
     environment: Mapping[str, str],
 ) -> None:  # fmt: skip
-    ends, asked = time.monotonic() + START_S, service.ready.format(**words)
-    while not running.has_ended:
-        if asked:
-            done = subprocess.run(
-                ["sh", "-c", asked], env={**ENVIRONMENT, **environment}, capture_output=True,
-                cwd=str(words["folder"]), check=False,
-            )  # fmt: skip
-            is_ready = done.returncode == 0
-        else:
-            with socket.socket() as probe:
-                is_ready = probe.connect_ex((HOST, int(str(words["port"])))) == 0
-        if is_ready:
-            return
-        if time.monotonic() > ends:
-            raise CannotRun(f"{name} was not ready in {START_S:.0f} s{running.last_lines()}")
-        time.sleep(0.05)
-    raise CannotRun(f"{name} ended before it was ready{running.last_lines()}")
+    asked = service.ready.format(**words)
+
+    def is_ready() -> bool:
+        if not asked:
+            return is_open(HOST, int(str(words["port"])))
+        done = subprocess.run(
+            ["sh", "-c", asked], env={**ENVIRONMENT, **environment}, capture_output=True,
+            cwd=str(words["folder"]), check=False,
+        )  # fmt: skip
+        return done.returncode == 0
+
+    fault = running.wait_until(is_ready, START_S)
+    if fault:
+        raise CannotRun(f"{name} {fault}{running.last_lines()}")

@@ -31,10 +31,10 @@ from lab.load.environment import environment_of
 from lab.load.expectation import Expectation
 from lab.load.load import Load
 from lab.load.run import allow_files
+from lab.load.schedule import Amount, Schedule
 from lab.trials.arms import AGAIN, Dose, Setup, Setups
 from lab.trials.dials import Answers, Dials, Each, set_against_itself
 from lab.trials.options import Options
-from lab.trials.schedule import Amount, Schedule
 from lab.trials.script import Script
 from lab.trials.servers import (
     CORES,
@@ -51,7 +51,7 @@ from lab.trials.trial import Plan, Trial
 WARMUP_S, QUICK_WARMUP_S = 0.5, 0.1
 QUICK_ROUNDS = 7  # of one launch: the fewest that have an interval
 PERCENTILES = (Metric.P50, Metric.P99)
-QUICK_LOAD_S, QUICK_S = 20.0, 40.0  # a quick run loads all arms for so long; no repeats after
+QUICK_LOAD_S, QUICK_S = 8.0, 40.0  # a quick run loads all arms for so long; no repeats after
 
 
 class Study:
@@ -114,20 +114,25 @@ class Study:
         """How much shorter loads are with --quick: the more arms there are, the shorter."""
         dials = self.dials
         arms = len(dials.arms) + len(self.then)
-        if dials.quick_share == 1:  # a shorter round would show something else
-            return 1.0
+        if self._needs_answers or dials.quick_share == 1:  # it would show something else
+            return dials.quick_share
         full_s = dials.duration_s * max(arms, 1) * QUICK_ROUNDS
         return min(dials.quick_share, QUICK_LOAD_S / full_s)
 
+    @property
+    def _needs_answers(self) -> bool:
+        """Whether a percentile decides: in a round there must be enough answers for it."""
+        claim = self.dials.claim
+        ratios = [] if isinstance(claim, Answers) else ratios_of(claim)
+        return any(ratio.metric in PERCENTILES for ratio in ratios)
+
     def _schedule(self, setups: Setups) -> Schedule:
         """Rounds are shortened at most as with --quick: not at all where the user said how long,
-        or where it is a percentile that decides, which needs its answers.
+        or where a percentile decides.
         """
         dials, options = self.dials, self.options
         curves_s = len(setups) * len(dials.shares) * dials.duration_s
-        ratios = [] if isinstance(dials.claim, Answers) else ratios_of(dials.claim)
-        needs_answers = any(ratio.metric in PERCENTILES for ratio in ratios)
-        is_fixed = options.is_quick or options.duration_s or needs_answers
+        is_fixed = options.is_quick or options.duration_s or self._needs_answers
         return Schedule(
             budget_s=QUICK_S if options.is_quick else max(0.0, options.budget_s - curves_s),
             full=Amount(options.rounds or self._rounds()),

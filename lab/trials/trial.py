@@ -24,9 +24,9 @@ from lab.load.load import Load
 from lab.load.machine import Machine
 from lab.load.progress import SILENT_S, Progress
 from lab.load.run import run
+from lab.load.schedule import LAUNCHES, Pace, Schedule
 from lab.trials.arms import Dose, Seen, Setups
 from lab.trials.generator import generate, load_beside
-from lab.trials.schedule import LAUNCHES, Pace, Schedule
 from lab.trials.servers import (
     FIRST_START_S,
     Server,

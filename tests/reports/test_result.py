@@ -333,7 +333,7 @@ def test_launches_rounds_and_services_are_told():
     assert "rounds 15 in 3 launches of each server, order from seed 7; 2 disturbed rounds" in text
     assert "beside postgres: postgres -D x" in text
     text = squeeze(report_result(replace(result, shortened=0.25, over_s=42.0)))
-    assert "shortened to 25 % of their length at last; it took 42 s more than" in text
+    assert "shortened to 25 % of their length at last; it took 42.0 s more than" in text
 
 
 @pytest.mark.parametrize("markdown", [False, True])

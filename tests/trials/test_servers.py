@@ -13,13 +13,13 @@ import pytest
 from servers import Server as Listener
 from servers import self_signed
 
+from lab.load.guarded import GUARD
 from lab.load.load import Load
 from lab.trials import servers
 from lab.trials.servers import Server, cores_for, count_workers, run_servers, stay_on
 
 FOLDER = Path(__file__).parent / "programs"
 COMMAND = "python server.py {port}"
-GUARD = Path(servers.__file__).parent / "guard.py"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
 
