@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab.facts.errors import CannotRun
 from lab.facts.objective import Objective, find_broken, parse_objectives
@@ -31,6 +32,7 @@ from lab.facts.text import duration, harmless
 from lab.load.load import Load
 from lab.load.measurement import PartlyLost
 from lab.load.options import (
+    METRICS,
     add_comparison_options,
     add_load_options,
     add_request_options,
@@ -40,6 +42,9 @@ from lab.load.progress import Progress
 from lab.load.run import run
 from lab.load.search import find_max
 from lab.reports.terminal import Output, Parser, show
+
+if TYPE_CHECKING:
+    from lab.load.relaunch import OwnServer
 
 EXAMPLES = """examples
   python loadgen.py http://127.0.0.1:8000/
@@ -54,6 +59,9 @@ EXAMPLES = """examples
       a POST; any other status is an error; the record goes to run.json
   python loadgen.py http://127.0.0.1:8000/a http://127.0.0.1:8000/b
       rounds of both in turn, and their ratio with its interval
+  python loadgen.py --cmd-a "uvicorn a:app --port 8001" \\
+      --cmd-b "uvicorn b:app --port 8002" http://127.0.0.1:8001/ http://127.0.0.1:8002/
+      the same, and both servers are started anew every two rounds
 
 Durations: 10s, 1m30s, 500ms. Counts: 5000, 5k, 1M. Exit status: 0 measured,
 1 nothing could be, 2 usage, 3 the objective was broken, 130 interrupted."""
@@ -102,6 +110,8 @@ def find_misuse(options: argparse.Namespace) -> str:
         [options.targets_file, options.slo, options.samples, options.abort]
     ):
         return "--targets, --slo, --abort, --find-max and --samples are for one URL"
+    if len(options.urls) < 2 and (options.metric or options.cmd_a or options.cmd_b):
+        return "--metric, --cmd-a and --cmd-b compare two URLs: name them"
     return ""
 
 
@@ -115,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(misuse)
     try:
         loads = [make_load(options, url) for url in options.urls or [""]]
+        servers = find_servers(loads, options)
         objectives = parse_objectives(options.slo or "")
         if options.samples:
             Path(options.samples).touch()  # so that it is an error now if it cannot be
@@ -122,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     gc.freeze()  # what imports made is there to stay: nobody need look through it again
     try:
-        record = measure(loads, objectives, options)
+        record = measure(loads, servers, objectives, options)
     except PartlyLost as error:
         finish(error.record, options)
         return fail(str(error))
@@ -131,6 +142,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return finish(record, options) or find_status(record)
+
+
+def find_servers(loads: Sequence[Load], options: argparse.Namespace) -> list[OwnServer]:
+    """The servers that are to be started, if any. Raises ValueError."""
+    if not options.cmd_a and not options.cmd_b:
+        return []
+    from lab.load.relaunch import make_servers
+
+    return make_servers({"--cmd-a": options.cmd_a, "--cmd-b": options.cmd_b}, loads)
 
 
 def fail(why: str) -> int:
@@ -191,7 +211,10 @@ def describe(record: Run | Result) -> str:
 
 
 def measure(
-    loads: Sequence[Load], objectives: Sequence[Objective], options: argparse.Namespace
+    loads: Sequence[Load],
+    servers: Sequence[OwnServer],
+    objectives: Sequence[Objective],
+    options: argparse.Namespace,
 ) -> Run | Result:
     """Do what the options ask for: a comparison, a search or one run."""
     steps = len(loads) * (options.rounds or 0) if len(loads) > 1 else 0
@@ -199,8 +222,16 @@ def measure(
         if len(loads) > 1:
             from lab.load.comparison import Comparison
 
-            asked = options.rounds, options.budget_s, options.name
-            return Comparison(loads, options.seed, progress, *asked).run()
+            return Comparison(
+                loads,
+                options.seed,
+                progress,
+                rounds=options.rounds,
+                budget_s=options.budget_s,
+                name=options.name,
+                metric=METRICS[options.metric or "throughput"],
+                servers=servers,
+            ).run()
         (load,) = loads
         if options.find_max:
             record = search(load, objectives, options.quiet, progress)

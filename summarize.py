@@ -32,7 +32,8 @@ from lab.facts.results import Result
 from lab.facts.text import count_of, harmless
 from lab.readers.files import read, read_all
 from lab.reports.chart import list_percentiles
-from lab.reports.report import compare, report
+from lab.reports.report import report
+from lab.reports.several import compare
 from lab.reports.terminal import Parser, show
 
 __all__ = ["Foreign", "Histogram", "Result", "Run", "Unreadable", "compare", "read", "report"]
@@ -80,12 +81,7 @@ Exit status: 0 written, 1 unreadable or stale, 2 usage.""",
     add("--all", action="store_true", help="with --plot: every arm of a result")
     add("--hgrm", metavar="FILE", type=Path, help="also write all percentiles of a run")
     add("--across-machines", action="store_true", help="compare runs of different machines")
-    add(
-        "--readme",
-        metavar="PAGE",
-        type=Path,
-        help="update README from a folder of records",
-    )
+    add("--readme", metavar="PAGE", type=Path, help="update README from a folder of records")
     add("--check", action="store_true", help="with --readme: only check whether it is up to date")
     add("--html", metavar="PAGE", type=Path, help="write the page of all claims in such a folder")
     return parser

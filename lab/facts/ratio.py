@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lab.facts.interval import Interval, ratio_interval
 from lab.facts.records import Topic
-from lab.facts.results import Arm, MeasuredRatio, Metric, Round
+from lab.facts.results import PERCENTILES, Arm, MeasuredRatio, Metric, Round
 from lab.facts.text import three_digits
 from lab.facts.validity import EFFECTS, Effect
 
@@ -22,8 +22,7 @@ Arms = Mapping[str, Arm]
 # ---- Ratios in words ---------------------------------------------------------------------
 _WORDS = {  # of a ratio above 1, and of one below it, which is said the other way round
     Metric.THROUGHPUT: ("faster", "slower"),
-    Metric.P50: ("as long", "shorter"),
-    Metric.P99: ("as long", "shorter"),
+    **dict.fromkeys(PERCENTILES, ("as long", "shorter")),
     Metric.ELAPSED: ("as long", "shorter"),
     Metric.SERVER_CPU: ("as much CPU time", "less CPU time"),
     Metric.CLIENT_CPU: ("as much CPU time", "less CPU time"),
@@ -44,15 +43,18 @@ def faster(interval: Interval, metric: Metric = Metric.THROUGHPUT) -> str:
     return f"{times(interval.estimate)} {more if interval.estimate >= 1 else less}"
 
 
-def compared(interval: Interval | None) -> str:
-    """What a ratio of throughputs says of the first of two without any claim."""
+def compared(interval: Interval | None, metric: Metric = Metric.THROUGHPUT) -> str:
+    """What a ratio says of the first of two without any claim. More time or CPU is slower."""
     if interval is None:
         return NOT_ENOUGH
     if interval.low >= 1 / LEAST and interval.high <= LEAST:
         return "no difference"
+    more, less = "faster", "slower"
+    if metric != Metric.THROUGHPUT:
+        more, less = less, more
     if interval.low > 1:
-        return "faster"
-    return "slower" if interval.high < 1 else NOT_ENOUGH
+        return more
+    return less if interval.high < 1 else NOT_ENOUGH
 
 
 # ---- Ratios as measured ------------------------------------------------------------------
@@ -134,7 +136,8 @@ def _holds_1(interval: Interval) -> bool:
 
 def _margin(each: Round, metric: Metric) -> float:
     """No share of the time bounds a p99: one in a hundred requests is easily hit."""
-    return float(each.margin > 0) if metric == Metric.P99 else each.margin
+    is_of_tail = metric in PERCENTILES and metric != Metric.P50
+    return float(each.margin > 0) if is_of_tail else each.margin
 
 
 def _widening(
@@ -153,7 +156,21 @@ def _widening(
     return max(0.0, 1 - moved_down.low / found.low, 1 - found.high / moved_up.high)
 
 
-def weigh(arms: Arms, over: str, under: str) -> tuple[MeasuredRatio | None, list[str]]:
+def find_missing(arms: Arms, names: Iterable[str], metric: Metric) -> str:
+    """Why there is no ratio: which arm has rounds without that figure."""
+    figure = metric.removesuffix("_s")
+    for name in names:
+        if not all(each.value(metric) for each in arms[name].rounds):
+            return f"{name} has too few answers in a round for its {figure}"
+    return ""
+
+
+def weigh(
+    arms: Arms, over: str, under: str, metric: Metric = Metric.THROUGHPUT
+) -> tuple[MeasuredRatio | None, list[str]]:
     """Compare two arms without a claim: the ratio, and why there is none or some doubt."""
     reasons = find_faults(arms, (over, under))
-    return measure(arms, over, under), reasons
+    missing = find_missing(arms, (over, under), metric)
+    if missing and not reasons:
+        reasons.append(f"{missing}: make rounds longer (-z)")
+    return measure(arms, over, under, metric), reasons

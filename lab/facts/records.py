@@ -96,6 +96,7 @@ class Asked:
     pid: int | None = None
     rounds: int | None = None  # of a comparison
     launches: int | None = None  # starts of each server in a comparison
+    metric: str | None = None  # by which it compares
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,10 +29,15 @@ class Metric(StrEnum):
 
     THROUGHPUT = "throughput"
     P50 = "p50_s"
+    P90 = "p90_s"
+    P95 = "p95_s"
     P99 = "p99_s"
     SERVER_CPU = "server_cpu_us"
     CLIENT_CPU = "client_cpu_us"
     ELAPSED = "elapsed_s"
+
+
+PERCENTILES = (Metric.P50, Metric.P90, Metric.P95, Metric.P99)  # of response times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,8 @@ class Round:
     throughput: Rate  # of those that were right
     p50_s: Seconds | None
     p99_s: Seconds | None
+    p90_s: Seconds | None = None
+    p95_s: Seconds | None = None
     server_cpu_us: float | None = None  # for a request
     client_cpu_us: float | None = None  # for a request
     elapsed_s: float = 0.0

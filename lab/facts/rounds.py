@@ -33,6 +33,8 @@ def make_round(run: Run, launch: int = 0, workers: int = 1, cores: int = 0) -> R
         throughput=run.throughput,
         p50_s=run.latency_s["p50"],
         p99_s=run.latency_s["p99"],
+        p90_s=run.latency_s.get("p90"),
+        p95_s=run.latency_s.get("p95"),
         server_cpu_us=run.server_cpu_us,
         client_cpu_us=run.client.cpu_us_per_request,
         elapsed_s=run.elapsed_s,

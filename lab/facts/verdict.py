@@ -16,6 +16,7 @@ from lab.facts.ratio import (
     Arms,
     faster,
     find_faults,
+    find_missing,
     find_topics,
     measure,
     times,
@@ -271,11 +272,9 @@ def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "")
 
 def _too_few(arms: Arms, ratio: Ratio) -> str:
     """Why there is no interval: rounds without the figure, or not enough of them."""
-    for name in (ratio.over, ratio.under):
-        missing = [each for each in arms[name].rounds if not each.value(Metric(ratio.metric))]
-        if missing:
-            figure = Metric(ratio.metric).removesuffix("_s")
-            return f"{name} has too few answers in a round for its {figure}"
+    missing = find_missing(arms, (ratio.over, ratio.under), Metric(ratio.metric))
+    if missing:
+        return missing
     rounds = arms[ratio.over].rounds
     launches = count_of(len({each.launch for each in rounds}), "launch")
     return f"too few rounds for an interval: {count_of(len(rounds), 'round')} in {launches}"

@@ -8,11 +8,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STOP_S = 3.0  # how long it may take to end
 POLL_S = 0.02
+ASK_S = 1.0
 TOLD = 8  # of its last lines, where it failed
 GUARD = Path(__file__).with_name("guard.py")
 
@@ -82,5 +83,6 @@ def stopped_together(started: Mapping[str, Guarded]) -> Iterator[None]:
 
 def is_open(host: str, port: int) -> bool:
     """Whether something listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
+    with suppress(OSError), socket.create_connection((host, port), ASK_S):
+        return True
+    return False

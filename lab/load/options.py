@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
+from lab.facts.results import PERCENTILES, Metric
 from lab.facts.text import parse_duration
 from lab.load.inputs import (
     make_headers,
@@ -20,7 +21,7 @@ from lab.load.inputs import (
     read_targets,
 )
 from lab.load.load import CLIENTS, Load
-from lab.load.rounds import BUDGET_S, ROUND_S
+from lab.load.rounds import BUDGET_S, LONG_ROUND_S, ROUND_S
 from lab.load.search import STEP_S
 
 Value = TypeVar("Value")
@@ -38,6 +39,7 @@ def reads(parse: Callable[[str], Value]) -> Callable[[str], Value]:
     return read
 
 
+METRICS = {"throughput": Metric.THROUGHPUT} | {m.removesuffix("_s"): m for m in PERCENTILES}
 COUNT, RATE = reads(parse_count), reads(parse_rate)
 TIME, PAUSE, RAMP = reads(parse_duration), reads(parse_pause), reads(parse_ramp)
 
@@ -127,6 +129,18 @@ def add_comparison_options(parser: argparse.ArgumentParser) -> None:
     add("--budget", dest="budget_s", type=TIME, metavar="T", default=BUDGET_S, help="at most (1m)")
     add("--rounds", type=COUNT, metavar="N", help="exactly so many instead")
     add("--seed", type=int, default=1, metavar="N", help="of the random order (1)")
+    add(
+        "--metric",
+        choices=METRICS,
+        metavar="METRIC",
+        help="by p50, p90, p95 or p99 (throughput)",
+    )
+    add(
+        "--cmd-a",
+        metavar="COMMAND",
+        help="start the server of the first of two URLs again and again",
+    )
+    add("--cmd-b", metavar="COMMAND", help="and the second's, so that launches count")
 
 
 def make_load(options: argparse.Namespace, url: str) -> Load:
@@ -149,5 +163,6 @@ def make_load(options: argparse.Namespace, url: str) -> Load:
         if options.find_max:
             given["duration_s"] = STEP_S
         elif len(options.urls) > 1:
-            given["duration_s"] = ROUND_S
+            is_of_times = METRICS[options.metric or "throughput"] in PERCENTILES
+            given["duration_s"] = LONG_ROUND_S if is_of_times else ROUND_S
     return Load(**given | {"url": url})

@@ -6,9 +6,9 @@ import os
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,11 +16,17 @@ from urllib.parse import urlsplit
 from lab.facts.errors import CannotRun
 from lab.load.guarded import POLL_S, Guarded, is_open, stopped_together
 from lab.load.listener import find_local_port
+from lab.load.load import Load
+from lab.load.progress import Progress
+from lab.load.rounds import warm_up
+from lab.load.schedule import Amount, Pace, Schedule
 
 START_S = 30.0  # how long a server may take until it answers
 FREE_S = 5.0  # how long its port may be taken after its end
 ASK_S = 5.0
 NOTICE_S = 0.5  # how long its end may take to be noticed
+ROUNDS = 2  # of a launch: many launches of few rounds tell more
+WARMUP_S = 0.5  # after each start
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,20 @@ class OwnServer:
         return is_open(urlsplit(self.url).hostname or "", self.port)
 
 
+def make_servers(commands: Mapping[str, str], loads: Sequence[Load]) -> list[OwnServer]:
+    """The servers of the commands that {option: command} says. Raises ValueError."""
+    if not all(commands.values()) or len(loads) != len(commands):
+        raise ValueError(f"{' and '.join(commands)} go together, with a URL each")
+    servers = []
+    for (option, command), load in zip(commands.items(), loads, strict=True):
+        if load.unix_socket or find_local_port(load.url) is None:
+            raise ValueError(f"{option} starts a server here: give it a URL of 127.0.0.1")
+        servers.append(OwnServer(option, command, load.public_url))
+    if len({server.port for server in servers}) < len(servers):
+        raise ValueError(f"{' and '.join(commands)} run side by side: give them two ports")
+    return servers
+
+
 class Launched(Guarded):
     """One that runs."""
 
@@ -60,11 +80,11 @@ class Launched(Guarded):
 
     def _answers(self) -> bool:
         parts = urlsplit(self.asked.url)
-        if parts.scheme == "https":
-            insecure = ssl._create_unverified_context()
-            made = HTTPSConnection(parts.netloc, timeout=ASK_S, context=insecure)
-        else:
-            made = HTTPConnection(parts.netloc, timeout=ASK_S)
+        where = parts.netloc.rpartition("@")[2]
+        made = HTTPConnection(where, timeout=ASK_S)
+        if parts.scheme == "https":  # who it is does not matter here
+            trusting = ssl._create_unverified_context()
+            made = HTTPSConnection(where, timeout=ASK_S, context=trusting)
         with suppress(OSError, HTTPException), closing(made) as connection:
             connection.request("GET", parts._replace(scheme="", netloc="").geturl() or "/")
             connection.getresponse()
@@ -117,3 +137,46 @@ def _wait_until_free(asked: OwnServer) -> None:
                 "use a command that stays in the foreground"
             )
         time.sleep(POLL_S)
+
+
+class Relaunches:
+    """The launches of a comparison, and the time that it has for them."""
+
+    def __init__(self, servers: Sequence[OwnServer], budget_s: float, progress: Progress) -> None:
+        self.servers, self.progress = servers, progress
+        self.schedule = Schedule(budget_s, Amount(ROUNDS))
+        self.amount, self.pace = self.schedule.full, Pace(0.0, 0.0, 0.0)
+        self.done = 0
+        self.began_s = time.monotonic()
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self.began_s
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another launch may begin."""
+        return self.schedule.has_room(self.done, self.spent_s, self.amount, self.pace)
+
+    @contextmanager
+    def begin(self, loads: Mapping[str, Load]) -> Iterator[tuple[dict[str, Load], int]]:
+        """Starts all servers, ready and warm: yields their loads, and how many rounds to do."""
+        began_s, schedule = time.monotonic(), self.schedule
+        if self.done:
+            spent_s = self.spent_s
+            self.amount = schedule.next_amount(self.done, spent_s, self.amount, self.pace)
+        self.progress.say(f"launch {self.done + 1}: starting {len(self.servers)} servers")
+        with launch(self.servers) as running:
+            pids = [server.pid for server in running]
+            loads = {
+                name: replace(load, pid=pid)
+                for (name, load), pid in zip(loads.items(), pids, strict=True)
+            }
+            for load in loads.values():
+                warm_up(load, WARMUP_S, self.progress.remind)
+            ready_s = time.monotonic()
+            yield loads, self.amount.rounds
+            rounds_s = time.monotonic() - ready_s
+        start_s = time.monotonic() - began_s - rounds_s
+        self.pace = Pace(start_s, rounds_s / self.amount.rounds, 0.0)
+        self.done += 1

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from lab.facts.errors import Interrupted
 from lab.facts.records import Run
 from lab.load.load import Load
+from lab.load.measurement import Watch, ignore
 from lab.load.run import run
 
 BUDGET_S = 60.0  # for a comparison, unless told otherwise
 ROUND_S = 1.0  # for each load in a round, unless told otherwise
+LONG_ROUND_S = 4.0  # where a percentile is compared: of the longest few there must be enough
+
+
+def warm_up(load: Load, duration_s: float, watch: Watch = ignore) -> None:
+    """Load a server that has just been started, and count nothing of it."""
+    fewer = load.requests and max(1, load.requests // 10)  # they may take long
+    if run(replace(load, duration_s=duration_s, requests=fewer, warmup_s=0.0), watch).interrupted:
+        raise Interrupted
 
 
 class RoundsInterrupted(Interrupted):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.facts.ratio import faster, times
-from lab.facts.results import THEN, MeasuredRatio, Metric, Result
+from lab.facts.results import PERCENTILES, THEN, MeasuredRatio, Metric, Result
 from lab.facts.text import three_digits
 from lab.facts.verdict import Word
 
@@ -35,6 +35,8 @@ FRAMEWORKS = {
 METRICS = {
     Metric.THROUGHPUT: "requests/s",
     Metric.P50: "p50",
+    Metric.P90: "p90",
+    Metric.P95: "p95",
     Metric.P99: "p99",
     Metric.SERVER_CPU: "CPU µs/request",
     Metric.CLIENT_CPU: "client CPU µs/request",
@@ -158,7 +160,7 @@ def sentence_of(ratio: MeasuredRatio) -> str:
     if ratio.metric in (Metric.SERVER_CPU, Metric.CLIENT_CPU):
         return f"{over} needs {said} {link} {under}"
     verb = "takes" if ratio.estimate >= 1 else "is"
-    where = {Metric.P50: " at p50", Metric.P99: " at p99"}.get(ratio.metric, "")
+    where = f" at {METRICS[ratio.metric]}" if ratio.metric in PERCENTILES else ""
     return f"{over} {verb} {said} {link} {under}{where}"
 
 

@@ -13,7 +13,7 @@ from lab.facts.foreign import Foreign
 from lab.facts.histogram import SAMPLES_BEYOND, Histogram
 from lab.facts.ramp import trace_ramp
 from lab.facts.records import Point, Run, Second
-from lab.facts.results import THEN, Arm, Metric
+from lab.facts.results import PERCENTILES, THEN, Arm, Metric
 from lab.facts.text import three_digits
 from lab.reports.canvas import FIRST, LINE, MORE, QUIET, SECOND
 from lab.reports.finding import METRICS, Finding
@@ -124,11 +124,11 @@ def metric_of(finding: Finding) -> Metric:
 
 def title_of(metric: Metric) -> str:
     """What the rounds are drawn in."""
-    return f"{METRICS[metric]}, ms" if metric in (Metric.P50, Metric.P99) else METRICS[metric]
+    return f"{METRICS[metric]}, ms" if metric in PERCENTILES else METRICS[metric]
 
 
 def line_of_arm(name: str, arm: Arm, look: Look, metric: Metric) -> Line:
-    scale = 1e3 if metric in (Metric.P50, Metric.P99) else 1.0
+    scale = 1e3 if metric in PERCENTILES else 1.0
     values = [each.value(metric) for each in arm.rounds]
     rounds = [value * scale for value in values if value is not None and math.isfinite(value)]
     return replace(line_of_run(name, arm.run, look), rounds=rounds, curve=arm.curve)

@@ -1,4 +1,4 @@
-"""One run as a report, and several runs beside each other."""
+"""One run as a report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.facts.text import WIDTH, count_of, duration, percent, size, three_digit
 from lab.reports.chart import draw_buckets, draw_histograms, draw_sparkline
 from lab.reports.parts import tabulate_classes, tabulate_curve, tabulate_targets, tabulate_timing
 from lab.reports.safe import make_safe
-from lab.reports.table import Block, Table, escape, format_cells, make_table, render
+from lab.reports.table import Block, Table, format_cells, render
 
 MOST_RANKS = 20  # of percentiles that a source says: of more, the usual ones are shown
 TOO_FEW = f"- means fewer than {SAMPLES_BEYOND} samples beyond it"
@@ -208,7 +208,7 @@ def _list_percentiles(run: Run | Foreign, percentiles: Sequence[float]) -> list[
         return []
     unit_s, unit = unit_of(shown.values())
     cells = format_cells(shown.values(), unit_s)
-    sure = [_describe_interval(run, key, unit_s) for key in shown]
+    sure = [describe_interval(run, key, unit_s) for key in shown]
     rows = [[f"  {key}", *rest] for key, *rest in zip(shown, cells, sure, strict=True)]
     if not any(sure):
         rows = [row[:2] for row in rows]
@@ -219,7 +219,7 @@ def _list_percentiles(run: Run | Foreign, percentiles: Sequence[float]) -> list[
     return lines
 
 
-def _describe_interval(run: Run | Foreign, key: str, unit_s: float) -> str:
+def describe_interval(run: Run | Foreign, key: str, unit_s: float) -> str:
     """The interval of a percentile, where the run lasted long enough to have one."""
     if not isinstance(run, Run) or key[0] != "p":
         return ""
@@ -262,119 +262,3 @@ def _list_objectives(slo: Objectives) -> list[str]:
     elif not slo.broken:
         lines.append("  kept")
     return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo.broken]
-
-
-# ---- Several runs ----------------------------------------------------------------------
-def compare(
-    runs: Sequence[Run | Foreign],
-    markdown: bool = False,
-    percentiles: Sequence[float] = PERCENTILES,
-    baseline: str = "",
-) -> str:
-    """Several runs beside each other, from any source, as text.
-
-    The ratios are those of the successes a second to the run named `baseline`, or else to
-    the first; ValueError where no run has that name. A run each has no interval: for that,
-    let loadgen.py run the URLs in rounds.
-    """
-    runs = [make_safe(run) for run in runs]
-    names = [run.name for run in runs]
-    base = names.index(baseline) if baseline else 0
-    is_alike = len(set(names)) < len(names)
-    labels = [f"{n} {name}" if is_alike else name for n, name in enumerate(names, 1)]
-    named = dict(zip(labels, runs, strict=True))
-    title = f"{len(runs)} runs, each against {labels[base]}"
-    histograms = {label: run.histogram for label, run in named.items() if run.histogram}
-    whose = [f"{label}:" for label in histograms] if len(histograms) == 1 else []
-    blocks: list[Block] = [
-        _list_circumstances(runs),
-        _tabulate_rates(named, runs[base]),
-        _tabulate_percentiles(named, percentiles),
-        whose + draw_histograms(histograms),
-        [wrapped("-", note, 2) for note in _list_notes(named)],
-    ]
-    head = f"### {escape(title)}" if markdown else "\n".join(textwrap.wrap(title, WIDTH))
-    return f"{head}\n\n{render(blocks, markdown)}"
-
-
-def _list_circumstances(runs: Sequence[Run | Foreign]) -> list[str]:
-    """What all runs have in common in how they were made, and in what they differ."""
-    facts: dict[str, list[str]] = {}
-    for run in runs:
-        for key, value in _describe_circumstances(run).items():
-            facts.setdefault(key, []).append(value)
-    lines: dict[str, list[str]] = {"the same": [], "different": [], "not always said": []}
-    for key, values in facts.items():
-        known = [value for value in dict.fromkeys(values) if value]
-        if len(known) > 1:
-            lines["different"].append(f"{key} {' | '.join(known)}")
-        elif known:
-            line = "not always said" if "" in values else "the same"
-            lines[line].append(f"{key} {known[0]}")
-    return [wrapped(label, "; ".join(found), 17) for label, found in lines.items() if found]
-
-
-def _describe_circumstances(run: Run | Foreign) -> dict[str, str]:
-    """How a run was made, as far as its source says."""
-    if isinstance(run, Foreign):
-        rate, keepalive, environment = run.asked_rate, run.keepalive, Environment()
-        client, connections, loop = run.source, run.connections, ""
-    else:
-        rate, keepalive, environment = run.load.rate, run.load.keepalive, run.environment
-        client, connections, loop = run.load.client, run.load.connections, "closed"
-        if run.load.ramp:
-            loop, rate = "open, {:g}/s to {:g}/s".format(*run.load.ramp), None
-    return {
-        "client": client,
-        "connections": str(connections or ""),
-        "loop": f"open, {rate:g}/s" if rate else loop,
-        "keep-alive": {True: "yes", False: "no", None: ""}[keepalive],
-        "versions": list_versions(environment.packages),
-        "Python": environment.python,
-        "machine": describe_machine(environment),
-        "day": run.started[:10],
-    }
-
-
-def _list_notes(named: Mapping[str, Run | Foreign]) -> list[str]:
-    notes = ["a ratio of two single runs has no interval: give loadgen.py both URLs for one"]
-    for label, run in named.items():
-        if isinstance(run, Run):
-            notes += [f"{label}: {reason}" for reason in run.validity.reasons]
-    sources = {run.source: run.cannot_know for run in named.values() if isinstance(run, Foreign)}
-    return notes + [f"not known from {source}: {what}" for source, what in sources.items()]
-
-
-def _tabulate_rates(named: Mapping[str, Run | Foreign], base: Run | Foreign) -> Table:
-    runs, ratios = list(named.values()), []
-    for run in runs:
-        is_known = run.throughput is not None and base.throughput
-        ratios.append((run.throughput or 0.0) / (base.throughput or 1.0) if is_known else None)
-    columns = [
-        ["run", *named],
-        ["requests/s", *format_cells(run.throughput for run in runs)],
-        ["ratio", *format_cells(ratios)],
-        ["requests", *("-" if run.requests is None else str(run.requests) for run in runs)],
-        ["failed", *("-" if run.failed is None else str(run.failed) for run in runs)],
-    ]
-    servers = [run.server for run in runs if isinstance(run, Run) and run.server]
-    if len(servers) == len(runs):
-        cpu_us = format_cells(server.cpu_us_per_request for server in servers)
-        columns.append(["CPU µs/req", *cpu_us])
-        columns.append(["RSS MB", *format_cells((s.rss_bytes for s in servers), 1e6)])
-    return make_table(columns)
-
-
-def _tabulate_percentiles(
-    named: Mapping[str, Run | Foreign], percentiles: Sequence[float]
-) -> Table:
-    """The response times of each run in a row, all in the unit that suits their medians."""
-    runs = list(named.values())
-    medians_s = (read_figure_s(run, "p50") or read_figure_s(run, "max") for run in runs)
-    unit_s, unit = unit_of(medians_s)
-    columns = [[f"response time ({unit})", *named]]
-    for key in ["min", *(f"p{p:g}" for p in percentiles), "max"]:
-        values_s = [read_figure_s(run, key) for run in runs]
-        if any(values_s) or percentiles is not PERCENTILES:  # what was asked for is shown
-            columns.append([key, *format_cells(values_s, unit_s)])
-    return make_table(columns)

@@ -87,7 +87,7 @@ def _answer_claim(finding: Finding) -> list[tuple[str, str]]:
 def _answer_comparison(result: Result) -> list[tuple[str, str]]:
     rows = []
     for ratio in result.ratios:
-        word = compared(ratio.judged)
+        word = compared(ratio.judged, ratio.metric)
         if ratio.metric == Metric.SERVER_CPU:
             word = "by CPU time"
         elif result.reasons and word != NOT_ENOUGH:

@@ -14,7 +14,7 @@ from functools import partial
 from lab.facts.errors import CannotRun
 from lab.facts.ratio import Arms
 from lab.facts.records import Asked
-from lab.facts.results import THEN, Arm, Evidence, Metric, Result
+from lab.facts.results import PERCENTILES, THEN, Arm, Evidence, Result
 from lab.facts.verdict import (
     Cause,
     Claim,
@@ -50,7 +50,6 @@ from lab.trials.trial import Plan, Trial
 
 WARMUP_S, QUICK_WARMUP_S = 0.5, 0.1
 QUICK_ROUNDS = 7  # of one launch: the fewest that have an interval
-PERCENTILES = (Metric.P50, Metric.P99)
 QUICK_LOAD_S, QUICK_S = 8.0, 40.0  # a quick run loads all arms for so long; no repeats after
 
 

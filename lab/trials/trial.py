@@ -23,6 +23,7 @@ from lab.load.listenqueue import read_listen_queue
 from lab.load.load import Load
 from lab.load.machine import Machine
 from lab.load.progress import SILENT_S, Progress
+from lab.load.rounds import warm_up
 from lab.load.run import run
 from lab.load.schedule import LAUNCHES, Pace, Schedule
 from lab.trials.arms import Dose, Seen, Setups
@@ -172,14 +173,8 @@ class Trial:
                 load = dose.of(plan.setups[name], name, server.url, server.pid)
                 loads[name] = self.check(load, server)
             for load in loads.values():
-                self._warm(load, progress)
+                warm_up(load, plan.warmup_s, progress.remind)
             yield loads, servers
-
-    def _warm(self, load: Load, progress: Progress) -> None:
-        fewer = load.requests and max(1, load.requests // 10)  # they may take long
-        warm = replace(load, duration_s=self.plan.warmup_s, requests=fewer)
-        if run(warm, progress.remind).interrupted:
-            raise Interrupted
 
     def _take_turns(
         self, launch: int, loads: Mapping[str, Load], servers: Mapping[str, Server],

@@ -392,6 +392,52 @@ def percentile_rows(rng: np.random.Generator, trials: int) -> Iterable[Sequence[
             yield [str(server), f"{seconds} s", f"p{p}", *cells]
 
 
+Pair = tuple[Server, Server]
+RATIO_PAIRS: tuple[Pair, ...] = (
+    (Queue(1000), Queue(1000)), (Queue(2000, 0.7), Queue(2000, 0.8)),
+    (Pauses(1000, 0.1), Pauses(1000, 0.2)),
+)  # fmt: skip
+RATIO_ROUNDS, ROUND_S = 10, 4
+
+
+def ratio_covers(
+    rng: np.random.Generator, pair: Pair, p: float, launches: int, trials: int
+) -> tuple[float, float]:
+    """The share of trials whose interval holds the true ratio of a percentile of two servers,
+    and how far its upper end is above the estimate, on the median. Launches differ by 2 %.
+    """
+    under, over = pair
+    truth = over.percentile(p) / under.percentile(p)
+    held, ups = [], []
+    of_launch = [n * launches // RATIO_ROUNDS for n in range(RATIO_ROUNDS)]
+    for _ in range(trials):
+        effects = np.exp(0.02 * rng.standard_normal(launches) * (launches > 1))
+        ratios = [
+            effects[n] * percentile_of(rng, over, p) / percentile_of(rng, under, p)
+            for n in of_launch
+        ]
+        found = lab.ratio_interval(ratios, of_launch)
+        assert found
+        held.append(found.holds(truth))
+        ups.append(found.high / found.estimate - 1)
+    return float(np.mean(held)), float(np.median(ups))
+
+
+def percentile_of(rng: np.random.Generator, server: Server, p: float) -> float:
+    """As a round of `ROUND_S` shows it."""
+    return float(np.quantile(server.times(rng, ROUND_S)[1], p / 100))
+
+
+def ratio_rows(rng: np.random.Generator, trials: int) -> Iterable[Sequence[str]]:
+    for pair in RATIO_PAIRS:
+        for p in (50, 90, 99):
+            cells = []
+            for launches in (1, 5):
+                held, up = ratio_covers(rng, pair, p, launches, trials)
+                cells += [percent(held), f"+{100 * up:.0f} %"]
+            yield [f"{pair[1]}, against {pair[0]}", f"p{p}", *cells]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=4000, help="of each condition")
@@ -405,6 +451,8 @@ def main() -> None:
     print_table(["rounds", "sd", "ever wrong", *asked], round_rows(rng, trials))
     head = ["server", "for", "", "covers", "open above", "upper end", "if independent"]
     print_table(head, percentile_rows(rng, trials // 4))
+    head = ["ratio of", "", "10 rounds", "upper end", "5 launches of 2", "upper end"]
+    print_table(head, ratio_rows(rng, trials // 10))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from facts.simulate import (
     ERROR_WORLDS,
     LAUNCHES,
     LEAST,
+    RATIO_PAIRS,
     ROUND_KINDS,
     SAME,
     SERVERS,
@@ -23,6 +24,7 @@ from facts.simulate import (
     over_launches,
     over_rounds,
     percentile_covers,
+    ratio_covers,
     stops,
 )
 from hypothesis import given
@@ -279,6 +281,16 @@ def test_it_holds_the_percentile_of_dependent_samples(p: int, rng: np.random.Gen
     plainly, _, _ = percentile_covers(rng, Queue(800), 10, p, 100, plain=True)
     assert covers >= least(400)
     assert plainly < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launches", [1, 5])
+@pytest.mark.parametrize("p", [50, 90, 99])
+def test_it_holds_the_ratio_of_percentiles(p: int, launches: int, rng: np.random.Generator) -> None:
+    """Of two servers, in ten rounds of 4 s, whose requests depend on their neighbours."""
+    for pair in RATIO_PAIRS:
+        covers, _ = ratio_covers(rng, pair, p, launches, 100)
+        assert covers >= least(100), pair
 
 
 @pytest.mark.slow

@@ -142,6 +142,18 @@ def test_two_arms_without_a_claim_are_compared():
     said = [compared(interval(*ends)) for ends in ((1.1, 2), (0.5, 0.9), (0.97, 1.04), (0.8, 1.2))]
     assert said == ["faster", "slower", "no difference", "not enough data"]
     assert compared(None) == "not enough data"
+    said = [compared(interval(*ends), Metric.P99) for ends in ((1.1, 2), (0.5, 0.9), (0.97, 1.04))]
+    assert said == ["slower", "faster", "no difference"]
+
+
+def test_a_percentile_that_a_round_cannot_tell_is_named():
+    few = make_arm(make_runs(ROUNDS))
+    few = replace(few, rounds=[replace(each, p99_s=None) for each in few.rounds])
+    ratio, reasons = weigh(
+        {"few": few, "base": make_arm(make_runs(ROUNDS))}, "few", "base", Metric.P99
+    )
+    assert ratio is None
+    assert reasons == ["few has too few answers in a round for its p99: make rounds longer (-z)"]
 
 
 # ---- Noise is a margin -----------------------------------------------------------------

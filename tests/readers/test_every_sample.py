@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from lab.facts.errors import Unreadable
 from lab.readers.files import find_readers, read
-from lab.reports.report import compare, report
+from lab.reports.report import report
+from lab.reports.several import compare
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "readers"
 SAMPLES = Path(__file__).parents[1] / "samples"

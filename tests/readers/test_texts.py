@@ -9,7 +9,8 @@ from builders import find_too_wide
 from lab.facts.records import Second
 from lab.readers.files import read, read_all
 from lab.reports.chart import draw_sparkline, list_percentiles
-from lab.reports.report import compare, report
+from lab.reports.report import report
+from lab.reports.several import compare
 
 TESTS = Path(__file__).resolve().parents[1]
 GOLDEN = TESTS / "golden" / "readers"

@@ -12,8 +12,9 @@ from builders import find_too_wide, make_pair, make_results, make_run
 
 from lab.reports.claims import tabulate_claims
 from lab.reports.finding import Finding
-from lab.reports.report import compare, report
+from lab.reports.report import report
 from lab.reports.result import report_result
+from lab.reports.several import compare
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

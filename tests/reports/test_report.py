@@ -7,8 +7,9 @@ from builders import CLIENT, LOAD, OPEN_LOOP, find_too_wide, make_pair, make_run
 
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import Histogram
-from lab.facts.records import Objectives, Point, Target
-from lab.reports.report import compare, describe_load, describe_point, report
+from lab.facts.records import Objectives, Point, Stretches, Target
+from lab.reports.report import describe_load, describe_point, report
+from lab.reports.several import compare
 
 
 def squeeze(text: str) -> str:
@@ -168,3 +169,23 @@ def test_what_one_source_does_not_say_is_told_apart():
 def test_a_run_without_answers_is_compared():
     nothing = make_run([], failed=3, server=None, name="b")
     assert "no request was answered" in compare([nothing, make_run(name="a")])
+
+
+def test_several_runs_have_a_table_of_how_sure_their_percentiles_are():
+    """A run that is too short has a dash there, and of too few bursts the end is open."""
+    even = Stretches(counts=[300] * 10, above=[[n] * 10 for n in (150, 75, 30, 15, 3, 0)])
+    burst = Stretches(counts=[300] * 10, above=[[10 * n] + [0] * 9 for n in (15, 7, 3, 2, 3, 0)])
+    times_s = [0.1 + 0.0001 * n for n in range(3000)]
+    runs = [
+        make_run(times_s, name="even", stretches=even),
+        make_run(times_s, name="bursts", stretches=burst),
+        make_run(times_s, name="short"),
+    ]
+    text = squeeze(compare(runs))
+    assert "95 % CI (ms) p50 p90 p99 even 244–256 366–374 396–398 bursts" in text
+    assert " or more" in text
+    assert "short - - -" in text
+    assert "| 95 % CI (ms) | p50 | p90 | p99 |" in compare(runs, markdown=True)
+    assert max(map(len, compare(runs).splitlines())) <= 79
+    assert "95 % CI" not in compare([runs[2], runs[2]])
+    assert "95 % CI (ms) p75 even" in squeeze(compare(runs, percentiles=[75.0, 99.99]))

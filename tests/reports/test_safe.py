@@ -7,9 +7,10 @@ from builders import make_behaviour, make_comparison, make_pair, make_reproduced
 
 from lab.facts.records import Run
 from lab.reports.changes import report_changes
-from lab.reports.report import compare, report
+from lab.reports.report import report
 from lab.reports.result import report_result
 from lab.reports.safe import make_safe
+from lab.reports.several import compare
 
 EVIL = "\x1b[31m\u202egnp\r\n\x00"
 

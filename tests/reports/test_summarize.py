@@ -14,8 +14,9 @@ import summarize
 from lab.facts.form import write
 from lab.reports.changes import report_changes
 from lab.reports.claims import END, MARK, make_blocks
-from lab.reports.report import compare, report
+from lab.reports.report import report
 from lab.reports.result import report_result
+from lab.reports.several import compare
 from summarize import main
 
 SCRIPT = Path(summarize.__file__)

@@ -59,7 +59,7 @@ def test_later_services_know_earlier_ones():
 def test_a_service_that_ends_is_named_with_its_last_words():
     before = folders()
     ends = {"store": Service("echo no such file >&2; exit 1")}
-    said = "store ended before it was ready\n    no such file"
+    said = "store ended before it answered\n    no such file"
     with pytest.raises(CannotRun, match=said), run_services(ends, HERE):
         raise AssertionError("it has begun")
     assert folders() == before
