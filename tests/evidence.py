@@ -1,19 +1,22 @@
 """How far verdicts can be trusted: experiments on servers of which the truth is known.
 
-    python tests/evidence.py                            all trials, 3 to 4 hours
+    python tests/evidence.py --minutes 20               as many trials as fit, of all kinds
+    python tests/evidence.py                            all of them, about 2.5 hours
     python tests/evidence.py --trials 2 --only 500      two of one kind, to look at
-    python tests/evidence.py --table                    run nothing: what is known so far
+    python tests/evidence.py --table --page docs/method.md      run nothing: write the table
 
-Every trial is an experiment of two arms as a reader would run it, in a folder of its own, with
-a server whose faults are chosen; on Linux. It is added to the record as soon as it is done, and
-what is there already is not run again: so it can be stopped and taken up at any time. Prints a
-table in Markdown. Exit status 1 where a bar is missed, which stderr then says.
+Every trial is an experiment of two arms as a reader would run it, from a bare copy, with a
+server whose faults are chosen; on Linux. It is added to the record as soon as it is done, and
+what is there already is not run again: so it can be stopped and taken up at any time. The kinds
+take turns, each in proportion to its trials. Prints a table in Markdown, and how many trials a
+minute there were. Exit status 1 where a bar is missed, which stderr then says.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import statistics
@@ -34,7 +37,10 @@ from lab.facts.results import Result  # noqa: E402
 
 PROGRAMS = ROOT / "tests" / "trials" / "programs"
 RECORD = ROOT / "results" / "evidence.ndjson"
+BEGIN = "<!-- the evidence: python tests/evidence.py --table --page docs/method.md -->"
+END = "<!-- end of the evidence -->"
 SERVICE_MS = 2.0
+ROUNDS = 2  # in a launch
 COVERAGE, POWER, ERRORS = 0.93, {1.1: 0.9, 2.0: 0.95}, 0.05  # the bars
 
 
@@ -168,8 +174,11 @@ def meanwhile(condition: Condition, number: int) -> Iterator[None]:
             process.kill()
 
 
-def make_folder(folder: Path, kind: Kind) -> None:
-    """A bare copy of what an experiment takes."""
+def make_folder(under: Path, kind: Kind) -> Path:
+    """A bare copy of what an experiment takes. All trials of a kind share it, compiled."""
+    folder = under / ("slow client" if kind.has_slow_client else "plain")
+    if folder.exists():
+        return folder
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "lab", folder / "lab", ignore=ignored)
     for path in (ROOT / "experiments" / "harness.py", *PROGRAMS.glob("*.py")):
@@ -177,17 +186,19 @@ def make_folder(folder: Path, kind: Kind) -> None:
     if kind.has_slow_client:
         wire = folder / "lab" / "load" / "wire.py"
         wire.write_text(wire.read_text() + (PROGRAMS / "slow_client.py").read_text())
+    return folder
 
 
-def run_trial(name: str, condition: str, number: int, duration_s: float) -> Trial:
-    """Run one experiment, and return what it said."""
-    kind, began_s = KINDS[name], time.monotonic()
-    with tempfile.TemporaryDirectory() as there, meanwhile(CONDITIONS[condition], number):
-        folder = Path(there)
-        make_folder(folder, kind)
+def run_trial(name: str, condition: str, number: int, duration_s: float, under: Path) -> Trial:
+    """Run one experiment, from a copy under a folder, and return what it said."""
+    kind, folder, began_s = KINDS[name], make_folder(under, KINDS[name]), time.monotonic()
+    with meanwhile(CONDITIONS[condition], number):
         arms = {"base": (kind.base, "/", kind.load), "other": (kind.other, "/", kind.load)}
         told = {"arms": arms, "connections": kind.connections, "duration_s": duration_s}
         options = ["--save", "--seed", str(number), "--budget", f"{kind.budget_s}s"]
+        options += ["--rounds", str(ROUNDS)]
+        saved = folder / "99_trial.json"
+        saved.unlink(missing_ok=True)
         done = subprocess.run(
             [sys.executable, "99_trial.py", *options],
             cwd=folder,
@@ -196,7 +207,6 @@ def run_trial(name: str, condition: str, number: int, duration_s: float) -> Tria
             text=True,
             check=False,
         )
-        saved = folder / "99_trial.json"
         result = Result.from_json(json.loads(saved.read_text())) if saved.exists() else None
     trial = Trial(
         kind=name, condition=condition, number=number, status=done.returncode, verdict="",
@@ -297,13 +307,51 @@ def group(trials: Sequence[Trial]) -> dict[tuple[str, str], list[Trial]]:
     return {key: those for key, those in found.items() if those}
 
 
-def list_wanted(only: Sequence[str], trials: int | None) -> Iterator[tuple[str, str, int]]:
-    """All trials, the kinds and conditions in turn, so that the hour of the day is no cause."""
-    most = max(trials or KINDS[name].trials for name in only)
-    for number in range(1, most + 1):
-        for name in only:
-            if number <= (trials or KINDS[name].trials):
-                yield from ((name, condition, number) for condition in KINDS[name].conditions)
+Key = tuple[str, str, int]  # kind, condition and number of a trial
+
+
+def list_wanted(only: Sequence[str], trials: int | None) -> list[Key]:
+    """All trials, each kind in proportion to its number, so that the hour of the day is no cause
+    and whoever stops early has some of each.
+    """
+    wanted = [
+        (number / most, name, condition, number)
+        for name in only
+        for most in [trials or KINDS[name].trials]
+        for condition in KINDS[name].conditions
+        for number in range(1, most + 1)
+    ]
+    return [(name, condition, n) for _, name, condition, n in sorted(wanted, key=lambda w: w[0])]
+
+
+def run_trials(known: list[Trial], options: argparse.Namespace) -> None:
+    """Run what is wanted and not known yet; adds it to `known` and to the record."""
+    done = {(one.kind, one.condition, one.number) for one in known}
+    wanted = [key for key in list_wanted(options.only, options.trials) if key not in done]
+    began_s, count = time.monotonic(), 0
+    with tempfile.TemporaryDirectory() as there:
+        for key in wanted:
+            if time.monotonic() - began_s > 60 * options.minutes:
+                break
+            count += 1
+            print(f"{count} of {len(wanted)}: {' · '.join(map(str, key))}", file=sys.stderr)
+            trial = run_trial(*key, options.duration, Path(there))
+            known.append(trial)
+            with options.output.open("a", encoding="utf-8") as record:
+                record.write(json.dumps(asdict(trial)) + "\n")
+    took_min = (time.monotonic() - began_s) / 60
+    rate = count / max(took_min, 1e-9)
+    print(f"{count} trials in {took_min:.1f} minutes: {rate:.1f} a minute", file=sys.stderr)
+
+
+def write_page(page: Path, table: str) -> None:
+    """Put the table between its marks."""
+    text = page.read_text(encoding="utf-8")
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not end:
+        raise SystemExit(f"{page}: no place for the table: write {BEGIN} and {END}")
+    page.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
 
 
 def main() -> int:
@@ -315,20 +363,17 @@ def main() -> int:
     add("--duration", type=float, default=0.2, metavar="S", help="of an arm in a round (0.2)")
     add("-o", "--output", type=Path, default=RECORD, metavar="FILE", help="the record")
     add("--table", action="store_true", help="run nothing: the table of the record")
+    add("--minutes", type=float, default=math.inf, metavar="N", help="begin no trial after these")
+    add("--page", type=Path, metavar="FILE", help="write the table there, between its marks")
     options = parser.parse_args()
     known = read_record(options.output)
-    done = {(one.kind, one.condition, one.number) for one in known}
-    wanted = [] if options.table else list(list_wanted(options.only, options.trials))
-    for place, key in enumerate(wanted, 1):
-        if key in done:
-            continue
-        print(f"{place} of {len(wanted)}: {' · '.join(map(str, key))}", file=sys.stderr)
-        trial = run_trial(*key, options.duration)
-        known.append(trial)
-        with options.output.open("a", encoding="utf-8") as record:
-            record.write(json.dumps(asdict(trial)) + "\n")
+    if not options.table:
+        run_trials(known, options)
     trials = group(known)
-    print("\n".join(make_table(trials)))
+    table = "\n".join(make_table(trials))
+    print(table)
+    if options.page:
+        write_page(options.page, table)
     missed = list(find_missed(trials))
     for sentence in missed:
         print(f"evidence.py: missed: {sentence}", file=sys.stderr)

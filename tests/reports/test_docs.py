@@ -29,7 +29,7 @@ def test_links_within_the_repository_lead_somewhere(page):
 
 def test_the_method_shows_the_evidence_that_there_is():
     text = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
-    shown = text.partition("evidence.py --table -->")[2].partition("<!-- end of the evidence")[0]
+    shown = text.partition(evidence.BEGIN)[2].partition(evidence.END)[0]
     trials = evidence.group(evidence.read_record(evidence.RECORD))
     assert shown.strip() == "\n".join(evidence.make_table(trials) if trials else [])
 
