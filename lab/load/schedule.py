@@ -60,25 +60,26 @@ class Schedule:
     budget_s: float
     full: Amount
     least_share: float = 1.0  # no round is shortened to less than this
+    launches: int = LAUNCHES  # that are needed
 
     def next_amount(self, done: int, spent_s: float, last: Amount, pace: Pace | None) -> Amount:
         """How much to measure in the next launch, after `done` of them with `last`: so much that
-        those which are missing until the third fit into what is left.
+        those which are still needed fit into what is left.
         """
-        if pace is None or done >= LAUNCHES:
+        if pace is None or done >= self.launches:
             return last
-        room_s = (self.budget_s - spent_s) / (LAUNCHES - done)
+        room_s = (self.budget_s - spent_s) / (self.launches - done)
         return fit(self.full, self.least_share, pace, room_s)
 
     def has_room(self, done: int, spent_s: float, last: Amount, pace: Pace) -> bool:
-        """Whether another launch may begin. The first three may take up to `OVERRUN` budgets."""
-        if done >= LAUNCHES:
+        """Whether another launch may begin. Those needed may take up to `OVERRUN` budgets."""
+        if done >= self.launches:
             return spent_s + pace.takes_s(last) <= self.budget_s
         least_s = pace.takes_s(Amount(1, self.least_share))
-        return spent_s + (LAUNCHES - done) * least_s <= OVERRUN * self.budget_s
+        return spent_s + (self.launches - done) * least_s <= OVERRUN * self.budget_s
 
     def may_repeat(self, done: int, spent_s: float, round_s: float) -> bool:
         """Whether there is time for a disturbed round again in the launch after `done`: what is
-        left must do for the launches until the third.
+        left must do for the launches that are needed.
         """
-        return spent_s + round_s <= self.budget_s * min(1.0, (done + 1) / LAUNCHES)
+        return spent_s + round_s <= self.budget_s * min(1.0, (done + 1) / self.launches)

@@ -31,7 +31,7 @@ from lab.load.environment import environment_of
 from lab.load.expectation import Expectation
 from lab.load.load import Load
 from lab.load.run import allow_files
-from lab.load.schedule import Amount, Schedule
+from lab.load.schedule import LAUNCHES, Amount, Schedule
 from lab.trials.arms import AGAIN, Dose, Setup, Setups
 from lab.trials.dials import Answers, Dials, Each, set_against_itself
 from lab.trials.options import Options
@@ -136,6 +136,7 @@ class Study:
             budget_s=QUICK_S if options.is_quick else max(0.0, options.budget_s - curves_s),
             full=Amount(options.rounds or self._rounds()),
             least_share=1.0 if is_fixed else dials.quick_share,
+            launches=1 if options.is_quick else LAUNCHES,
         )
 
     def run(self) -> Result:

@@ -165,6 +165,7 @@ def test_a_disturbed_round_is_done_again_while_there_is_time_for_the_launches():
     schedule = Schedule(budget_s=90.0, full=Amount(2))
     assert schedule.may_repeat(0, 25.0, 5.0)
     assert not schedule.may_repeat(0, 26.0, 5.0)
+    assert replace(schedule, launches=1).may_repeat(0, 85.0, 5.0)
     assert schedule.may_repeat(7, 85.0, 5.0)
     assert not schedule.may_repeat(7, 86.0, 5.0)
 
