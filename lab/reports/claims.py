@@ -29,7 +29,7 @@ from lab.reports.table import escape
 
 SHOWN = "03"  # the run that is shown in full
 WIDEST_CELL, LONGEST_SEEN, LONGEST_SOURCE = 120, 50, 20  # characters
-COLUMNS = ("", "claim", "verdict", "claimed → measured (95 % CI)")
+COLUMNS = ("", "claim, with its source", "verdict", "claimed → measured (95 % CI)")
 ADDRESS = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:)\]]|\bgithub\.com/[\w./-]*\w")
 MARK = "<!-- {name}: summarize.py --readme -->"
 CI = "95 % CI "
@@ -80,8 +80,7 @@ def _write_answer(results: Sequence[Result]) -> str:
     answer = answer_of(results)
     if answer is None:
         return "There is no record of experiment 24 yet."
-    scripts = {Finding(result).number: f"experiments/{result.name}.py" for result in results}
-    rows = [[*row[:-1], _link(row[-1], scripts.get(row[-1], ""))] for row in answer.rows]
+    rows = [[*row[:-1], f"[{row[-1]}]"] for row in answer.rows]
     table = _draw_table(answer.header, rows)
     return "\n\n".join(["\n".join(textwrap.wrap(answer.text, WIDTH)), table])
 
@@ -94,23 +93,25 @@ def _count_verdicts(findings: Sequence[Finding]) -> str:
 
 # ---- The claims ------------------------------------------------------------------------
 def tabulate_claims(findings: Sequence[Finding]) -> str:
-    """A row for each claim, under its question; and below the addresses that stand for several
-    claims, or are too long for a cell.
+    """A row for each claim, under its question; and below the address of each script, which any
+    text of the page can name as [03], and those that stand for several claims or are too long for
+    a cell.
     """
     uses = Counter(map(find_address, findings))
     below = [
         address
         for finding in findings
         if (address := find_address(finding))
-        and (uses[address] > 1 or len(_write_title(finding)) + len(address) > WIDEST_CELL - 13)
+        and (uses[address] > 1 or len(_write_title(finding)) + len(address) > WIDEST_CELL - 4)
     ]
     shared = {address: n for n, address in enumerate(dict.fromkeys(below), 1)}
     rows: list[list[str]] = []
     for group, found in order(findings):
         rows.append(["", f"**{group}**", "", ""])
         rows += [_make_row(each, shared) for each in sorted(found, key=lambda each: each.number)]
-    addresses = "\n".join(f"[s{n}]: {address}" for address, n in shared.items())
-    return "\n\n".join(filter(None, [_draw_table(COLUMNS, rows), addresses]))
+    addresses = [f"[{each.number}]: experiments/{each.result.name}.py" for each in findings]
+    addresses += [f"[s{n}]: {address}" for address, n in shared.items()]
+    return "\n\n".join([_draw_table(COLUMNS, rows), "\n".join(addresses)])
 
 
 def _make_row(finding: Finding, shared: Mapping[str, int]) -> list[str]:
@@ -121,25 +122,24 @@ def _make_row(finding: Finding, shared: Mapping[str, int]) -> list[str]:
     then = describe_then_word(result)
     if then and then != result.verdict:
         verdict += f"; then {then}"
-    number = _link(finding.number, f"experiments/{result.name}.py")
-    claim = _write_title(finding) + _name_source(finding, shared)
-    return [number, claim, _fit(verdict), _measured(finding)]
+    return [f"[{finding.number}]", _write_claim(finding, shared), _fit(verdict), _measured(finding)]
 
 
 def _write_title(finding: Finding) -> str:
     return _fit(escape(finding.result.title), WIDEST_CELL - LONGEST_SOURCE)
 
 
-def _name_source(finding: Finding, shared: Mapping[str, int]) -> str:
-    """The source of a claim as a link, or its name where it has no address."""
-    address = find_address(finding)
+def _write_claim(finding: Finding, shared: Mapping[str, int]) -> str:
+    """The claim as a link to its source, or with the name of one that has no address."""
+    title, address = _write_title(finding), find_address(finding)
     if address in shared:
-        return f" ([source][s{shared[address]}])"
+        return f"[{title}][s{shared[address]}]"
     if address:
-        return f" ([source]({address}))"
+        return f"[{title}]({address})"
     name = re.split("[,:]", finding.result.source)[0]
     is_ours = name.lower().startswith("this project")
-    return "" if is_ours or len(name) > LONGEST_SOURCE - 3 else f" ({escape(name)})"
+    is_named = not is_ours and len(name) <= LONGEST_SOURCE - 3
+    return f"{title} ({escape(name)})" if is_named else title
 
 
 def find_address(finding: Finding) -> str:
@@ -196,10 +196,9 @@ def _describe_generators(findings: Sequence[Finding]) -> str:
         return f"There is no record of experiment {GENERATORS} yet."
     costs = {name: arm.run.client.cpu_us_per_request for name, arm in found[0].arms.items()}
     said = " · ".join(f"{name} {three_digits(cost_us)}" for name, cost_us in costs.items())
-    link = _link(GENERATORS, f"experiments/{found[0].name}.py")
     return (
-        f"The load generator, `wire`, is no bottleneck: CPU µs per request of {said} ({link}). "
-        "It never retries."
+        f"The load generator, `wire`, is no bottleneck: CPU µs per request of {said} "
+        f"[{GENERATORS}]. It never retries."
     )
 
 
@@ -227,10 +226,6 @@ def _list_machines(results: Sequence[Result]) -> str:
 
 
 # ---- Markdown --------------------------------------------------------------------------
-def _link(text: str, address: str) -> str:
-    return f"[{text}]({address})" if address else text
-
-
 def _draw_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows of cells that are Markdown already."""
     lines = [header, ["---" for _ in header], *rows]

@@ -84,7 +84,7 @@ def test_a_mark_without_its_end_is_an_error(tmp_path):
 # ---- The table of claims ---------------------------------------------------------------
 def test_a_row_has_number_claim_verdict_and_figure():
     number, claim, verdict, measured = rows_of([make_reproduced()])[0]
-    assert number == "[03](experiments/03_blocking_sleep.py)"
+    assert number == "[03]"
     title = "time.sleep() in an async endpoint holds up every other request"
     assert claim == f"{title} (Stack Overflow)"
     assert (verdict, measured) == ("REPRODUCED", "19.5× (18.6–20.5)")
@@ -124,8 +124,14 @@ def test_a_source_of_several_claims_stands_once():
     ]
     table = tabulate_claims([Finding(result) for result in results])
     assert table.count("https://a.org/b") == 1
-    assert table.count("([source][s1])") == 2
-    assert "([source](https://a.org/b))" in tabulate_claims([Finding(results[0])])
+    assert table.count("][s1]") == 2
+    assert "request](https://a.org/b)" in tabulate_claims([Finding(results[0])])
+
+
+def test_the_address_of_each_script_stands_below_so_that_any_text_can_name_it():
+    results = [replace(make_reproduced(), name=name) for name in ("03_a", "08_b")]
+    lines = tabulate_claims([Finding(result) for result in results]).split("\n")
+    assert lines[-2:] == ["[03]: experiments/03_a.py", "[08]: experiments/08_b.py"]
 
 
 def test_claims_are_grouped_by_question_and_in_order():
