@@ -99,7 +99,9 @@ def _run_script(script: Script, dials: Dials) -> int:
     parser = make_parser(name, script.title)
     options = parse_options(parser)
     _check_options(parser, options, dials)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup and `&` leave it
+            signal.signal(number, signal.default_int_handler)
     try:
         if options.list:
             listed = dials.everything.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -204,6 +205,14 @@ def test_however_it_ends_no_server_is_left(folder, number, moment_s):
     if number != signal.SIGKILL:
         assert err.endswith("99_slow.py: interrupted; its servers are stopped\n")
     assert wait_for(lambda: not folder.processes()), folder.processes()
+
+
+@slow
+def test_who_is_interrupted_while_the_lab_is_imported_is_told_nothing(folder):
+    code = "import harness, os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder.path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 # ---- Other ways to run it --------------------------------------------------------------
