@@ -130,8 +130,10 @@ if __name__ == "__main__":
                 "FastAPI -w 2",
                 "Flask long queue",
                 below=24,
-                then="FastAPI on two workers is {faster} than that",
-                otherwise="FastAPI on two workers is still {faster} than that",
+                then="FastAPI on two workers is {faster} than the development "
+                "server with a long queue",
+                otherwise="FastAPI on two workers is still {faster} than the "
+                "development server with a long queue",
             ),
         ],
     )

@@ -121,8 +121,8 @@ if __name__ == "__main__":
                 "gunicorn 2",
                 "reload + log",
                 above=1.1,
-                then="the claim's 2.7× against --reload is {ratio} here, with two "
-                "workers: their number, and the log",
+                then="the claim's 2.7× against --reload is {ratio} here: it comes "
+                "from the number of workers and the log",
                 otherwise="the claim's 2.7× against --reload is {ratio} here, with "
                 "two workers",
             ),

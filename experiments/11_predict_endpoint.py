@@ -113,8 +113,8 @@ if __name__ == "__main__":
                 "FastAPI, closing",
                 "Flask",
                 below=1.05,
-                then="with a new connection for each request in both it is {faster}: "
-                "kept connections made the difference",
+                then="with a new connection for each request in both, FastAPI is "
+                "{faster}: kept connections made the difference",
                 otherwise="with a new connection for each request in both, FastAPI is "
                 "still {faster}",
                 another_reason=True,
@@ -123,9 +123,9 @@ if __name__ == "__main__":
                 "FastAPI",
                 "Flask, 4 threads",
                 below=1.05,
-                then="it is {faster} than Flask on gunicorn's threads, which keep "
-                "connections: that made the difference",
-                otherwise="it is still {faster} than Flask on gunicorn's threads, "
+                then="FastAPI is {faster} than Flask on gunicorn's threads, which "
+                "keep connections: that made the difference",
+                otherwise="FastAPI is still {faster} than Flask on gunicorn's threads, "
                 "which keep connections",
                 another_reason=True,
             ),

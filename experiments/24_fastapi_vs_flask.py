@@ -141,7 +141,7 @@ if __name__ == "__main__":
                 f"Flask, {row}",
                 above=1.25,
                 then=f"{row}: FastAPI is {{faster}}",
-                otherwise=f"{row}: hardly a difference, FastAPI is {{faster}}",
+                otherwise=f"{row}: hardly any difference: FastAPI is {{faster}}",
             )
             for row in ("validated", "5 ms of CPU", "waits")
         ],

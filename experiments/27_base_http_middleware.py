@@ -113,24 +113,25 @@ if __name__ == "__main__":
                 "6 ASGI",
                 above=0.8,
                 below=1.25,
-                then="without six pure ASGI middlewares it is {faster}: it is not the "
-                "number of layers but the task and stream of each BaseHTTPMiddleware",
-                otherwise="without six pure ASGI middlewares it is {faster}",
+                then="without six pure ASGI middlewares the app is {faster}: what "
+                "costs is the task and stream of each BaseHTTPMiddleware, not a layer",
+                otherwise="without six pure ASGI middlewares the app is {faster}",
             ),
             Cause(
                 "none",
                 "1 base",
                 above=1.05,
-                then="without a single one it is {faster}",
-                otherwise="without a single one it is {faster}",
+                then="without one BaseHTTPMiddleware the app is {faster}",
+                otherwise="without one BaseHTTPMiddleware the app is {faster}",
             ),
             Cause(
                 "none, 20 ms",
                 "6 base, 20 ms",
                 above=0.8,
                 below=1.25,
-                then="before 20 ms of work the six hardly matter: {faster} without",
-                otherwise="before 20 ms of work it is {faster} without the six",
+                then="with 20 ms of work the six hardly matter: without them the "
+                "app is {faster}",
+                otherwise="with 20 ms of work the app is {faster} without the six",
             ),
         ],
     )

@@ -132,7 +132,7 @@ if __name__ == "__main__":
                 f"{under}, {size}",
                 above=1.5,
                 then=f"{text} v2 is {{faster}}",
-                otherwise=f"{text} v2 gains nothing worth naming: {{faster}}",
+                otherwise=f"{text} v2 hardly gains: it is {{faster}}",
             )
             for over, under, size, text in (
                 ("v2", "v1", "1 field", "with a single field, where the call is most,"),

@@ -93,7 +93,7 @@ if __name__ == "__main__":
         )
         for name in ("Granian, two cores", "uvicorn, two cores"):
             busy = server[name].cpu_s / arms[name].run.elapsed_s
-            yield f"{name}: it took {busy:.2f} of them"
+            yield f"{name}: it used {busy:.2f} of them"
 
     hello = {"message": "hello"}
     experiment(

@@ -131,10 +131,10 @@ if __name__ == "__main__":
                 "generator, 65 kB",
                 "Flask, 65 kB",
                 above=0.5,
-                then="with pieces of 65 kB the plain generator is {faster} against "
+                then="with pieces of 65 kB the plain generator is {faster} than "
                 "Flask on gunicorn: few hops cost little",
                 otherwise="with pieces of 65 kB the plain generator is still {faster} "
-                "against Flask on gunicorn",
+                "than Flask on gunicorn",
             ),
         ],
     )

@@ -131,15 +131,17 @@ if __name__ == "__main__":
                 "Sentry",
                 "OpenTelemetry",
                 above=1.05,
-                then="OpenTelemetry is the dearest: Sentry alone is {faster}",
-                otherwise="OpenTelemetry is not the dearest: Sentry alone is {faster}",
+                then="with Sentry alone the app is {faster} than with OpenTelemetry "
+                "alone, which costs most",
+                otherwise="with Sentry alone the app is {faster} than with "
+                "OpenTelemetry alone",
             ),
             Cause(
                 "all, 1 % sampled",
                 "all",
                 above=1.05,
-                then="to trace 1 % of the requests makes all of it {faster}",
-                otherwise="to trace 1 % of the requests hardly helps: {faster}",
+                then="with 1 % of the requests traced the app is {faster}",
+                otherwise="with 1 % of the requests traced the app is {faster}",
             ),
         ],
     )

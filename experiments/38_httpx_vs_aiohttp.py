@@ -132,8 +132,8 @@ if __name__ == "__main__":
                 "aiohttp, 1 at a time",
                 "httpx, 1 at a time",
                 below=8,
-                then="one request at a time, aiohttp is {faster}: the rest is what "
-                "httpx's pool does where several share it",
+                then="one request at a time, aiohttp is {faster}: the rest is "
+                "the work of httpx's pool where several requests share it",
                 otherwise="one request at a time, aiohttp is {faster} all the same",
             ),
         ],
