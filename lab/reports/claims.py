@@ -33,7 +33,7 @@ COLUMNS = ("", "claim, with its source", "verdict", "claimed → measured (95 % 
 ADDRESS = re.compile(r"https?://[^\s<>\"'`]*[^\s<>\"'`.,;:)\]]|\bgithub\.com/[\w./-]*\w")
 MARK = "<!-- {name}: summarize.py --readme -->"
 CI = "95 % CI "
-GENERATORS = "22"  # the experiment that compares load generators
+GENERATORS, PLAIN = "22", ", GET"  # what compares load generators, and its plain load
 END = "<!-- end of {name} -->"
 
 
@@ -194,7 +194,11 @@ def _describe_generators(findings: Sequence[Finding]) -> str:
     found = [finding.result for finding in findings if finding.number == GENERATORS]
     if not found:
         return f"There is no record of experiment {GENERATORS} yet."
-    costs = {name: arm.run.client.cpu_us_per_request for name, arm in found[0].arms.items()}
+    costs = {
+        name.removesuffix(PLAIN): arm.run.client.cpu_us_per_request
+        for name, arm in found[0].arms.items()
+        if ", " not in name or name.endswith(PLAIN)
+    }
     said = " · ".join(f"{name} {three_digits(cost_us)}" for name, cost_us in costs.items())
     return (
         f"The load generator, `wire`, is no bottleneck: CPU µs per request of {said} "

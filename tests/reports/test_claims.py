@@ -176,6 +176,15 @@ def test_verdicts_are_counted():
     assert said.startswith("Of 2 claims: 1 REPRODUCED, 1 NOT REPRODUCED.")
 
 
+def test_load_generators_are_told_by_their_plain_load():
+    arm = make_arms(x=1)["x"]
+    arms = {"wire, GET": arm, "wrk, GET": arm, "wire, TLS": arm}
+    said = make_blocks([replace(make_reproduced(), name="22_load_generators", arms=arms)])
+    assert "CPU µs per request of wire " in said["the trust"]
+    assert " · wrk " in said["the trust"]
+    assert "TLS" not in said["the trust"]
+
+
 def test_reasons_to_trust_it_have_the_figures_of_the_records():
     said = make_blocks(RESULTS)["the trust"]
     assert len(said.split("\n")) == 5
