@@ -227,6 +227,7 @@ class Point:
     requests: Count
     p50_s: Seconds | None
     p99_s: Seconds | None
+    confirmed_s: Seconds | None = None  # for so long it was tried once more, in a search
     kept: bool | None = None  # whether it kept the objective, where there is one
 
 

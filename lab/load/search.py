@@ -15,6 +15,7 @@ from lab.load.run import run
 
 FIRST_RATE, SLOWEST_RATE, CLOSE_ENOUGH, MOST_STEPS = 100.0, 0.5, 1.05, 60
 STEP_S = 3.0  # each rate is tried for so long
+CONFIRM = 4.0  # times as long the answer is tried once more, and the rate just above it
 
 
 class Search:
@@ -22,7 +23,8 @@ class Search:
 
     Rates double until one breaks the objective, then the gap is halved (geometrically) until
     it is under 5 %. Then the answer must hold once more, and the rate just above it break
-    once more.
+    once more, both for CONFIRM times as long: a rate that is a little too high builds up a
+    queue, but slowly.
     """
 
     def __init__(self, first_rate: float = FIRST_RATE) -> None:
@@ -38,6 +40,11 @@ class Search:
         return None if is_over else self._rate
 
     @property
+    def is_confirming(self) -> bool:
+        """Whether the next rate is tried once more, and for longer."""
+        return self.low > 0 and self.high <= self.low * CLOSE_ENOUGH
+
+    @property
     def answer(self) -> float | None:
         """The highest rate that was kept, and not broken since."""
         return self.low or None
@@ -49,23 +56,19 @@ class Search:
             self.kept.add(rate)
         else:
             self.kept.discard(rate)
-        if not self._is_confirming:
+        if not self.is_confirming:
             self._narrow(rate, is_kept)
         elif rate == self.low:
             self._note_low(is_kept)
         else:
             self._note_high(rate, is_kept)
 
-    @property
-    def _is_confirming(self) -> bool:
-        return self.low > 0 and self.high <= self.low * CLOSE_ENOUGH
-
     def _narrow(self, rate: float, is_kept: bool) -> None:
         if is_kept:
             self.low = rate
         else:
             self.high = rate
-        self._rate = self.low if self._is_confirming else self._between()
+        self._rate = self.low if self.is_confirming else self._between()
 
     def _note_low(self, is_kept: bool) -> None:
         """The answer was tried once more."""
@@ -73,7 +76,7 @@ class Search:
             self._rate = self.high
             return
         self.low, self.high = max((r for r in self.kept if r < self.low), default=0.0), self.low
-        self._rate = self.low if self._is_confirming else self._between()
+        self._rate = self.low if self.is_confirming else self._between()
 
     def _note_high(self, rate: float, is_kept: bool) -> None:
         """The rate just above the answer was tried once more."""
@@ -97,8 +100,9 @@ class Tried:
         self.kept: dict[float, Run] = {}
         self.last: Run | None = None
 
-    def note(self, rate: float, record: Run, is_kept: bool) -> Point:
-        self.curve.append(replace(point_of(record), kept=is_kept))
+    def note(self, rate: float, record: Run, is_kept: bool, is_confirming: bool) -> Point:
+        confirmed_s = record.load.duration_s if is_confirming else None
+        self.curve.append(replace(point_of(record), kept=is_kept, confirmed_s=confirmed_s))
         if is_kept:
             self.kept[rate] = record
         return self.curve[-1]
@@ -124,9 +128,10 @@ def find_max(load: Load, objectives: Sequence[Objective], tell: Callable[[Point]
     search, base = Search(load.rate or FIRST_RATE), _with_short_timeout(load, objectives)
     tried = Tried()
     while search.next_rate is not None:
-        rate = search.next_rate
+        rate, is_confirming = search.next_rate, search.is_confirming
+        duration_s = (base.duration_s or STEP_S) * (CONFIRM if is_confirming else 1.0)
         try:
-            tried.last = run(replace(base, rate=rate))
+            tried.last = run(replace(base, rate=rate, duration_s=duration_s))
         except CannotRun as error:
             if not tried.last:
                 raise
@@ -136,7 +141,7 @@ def find_max(load: Load, objectives: Sequence[Objective], tell: Callable[[Point]
             break
         is_kept = not (tried.last.aborted or find_broken(tried.last, objectives))
         search.note(rate, is_kept)
-        tell(tried.note(rate, tried.last, is_kept))
+        tell(tried.note(rate, tried.last, is_kept, is_confirming))
     return tried.finish(search.answer)
 
 

@@ -52,7 +52,7 @@ def report(
     blocks += [["Rates tried"], tabulate_curve(run.curve)] if run.curve else []
     if run.load.ramp:
         blocks += [["Rates of the ramp"], tabulate_curve(trace_ramp(run.series, MOST_RATES))]
-    blocks += [_list_objectives(run.slo)] if run.slo else []
+    blocks += [_list_objectives(run.slo, run.curve)] if run.slo else []
     reasons = [wrapped("  -", reason, 4) for reason in run.validity.reasons]
     blocks.append([run.validity.verdict, *reasons])
     return render(blocks, markdown)
@@ -249,16 +249,29 @@ def describe_point(point: Point) -> str:
     """A point of the curve in one line, as a search goes on."""
     times = f"p50 {duration(point.p50_s)}, p99 {duration(point.p99_s)}"
     word = "kept" if point.kept else "broken"
+    if point.confirmed_s:
+        word += f" for {duration(point.confirmed_s)}"
     return f"{point.rate:>8.5g}/s  {times}, {point.failed} failed: {word}"
 
 
-def _list_objectives(slo: Objectives) -> list[str]:
+def _list_objectives(slo: Objectives, curve: Sequence[Point]) -> list[str]:
     """Whether the objective was kept, and the highest rate that keeps it, where it was sought."""
     lines = [f"Objective {slo.asked}"]
     if slo.sought and slo.max_rate is None:
         lines.append("  no rate keeps it")
     elif slo.max_rate is not None:
         lines.append(f"  kept up to {three_digits(slo.max_rate)} requests/s")
+        lines += [_describe_confirmation(point) for point in curve if _confirms(point, slo)]
     elif not slo.broken:
         lines.append("  kept")
     return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo.broken]
+
+
+def _confirms(point: Point, slo: Objectives) -> bool:
+    return bool(point.confirmed_s and point.kept) and point.rate == slo.max_rate
+
+
+def _describe_confirmation(point: Point) -> str:
+    times = f"p50 {duration(point.p50_s)}, p99 {duration(point.p99_s)}"
+    failed = f"{point.failed} of {point.requests} failed"
+    return wrapped("  -", f"confirmed for {duration(point.confirmed_s)}: {times}, {failed}", 4)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import statistics
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from driving import BAD, cli, holds, interrupted, said, slow
+from driving import BAD, URL, cli, holds, interrupted, plan_ns, said, slow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import OK, Answer, Server, delayed, in_turn, one_at_a_time
@@ -17,6 +19,7 @@ from lab.facts.objective import find_broken, parse_objectives
 from lab.facts.records import Run
 from lab.load.load import Load
 from lab.load.run import run
+from lab.load.search import CONFIRM, STEP_S, Search
 from lab.readers.files import read
 
 
@@ -101,6 +104,51 @@ def test_a_broken_objective_is_status_3(
             assert (slo["asked"], len(slo["broken"])) == (asked, status == 3)
 
 
+def keeps(asked: Load, objective_s: float = 0.05, capacity: float = 400.0) -> bool:
+    """Whether a server that takes exactly 1 / capacity for each request, one after the other,
+    keeps 99 % of them under the objective.
+    """
+    free_s, late, count = 0.0, 0, 0
+    for due_ns in plan_ns(asked):
+        free_s = max(free_s, due_ns / 1e9) + 1 / capacity
+        late += free_s - due_ns / 1e9 > objective_s
+        count += 1
+    return late <= 0.01 * count
+
+
+def search_in_theory(arrivals: str, first_rate: float, seed: int) -> float:
+    found = Search(first_rate)
+    while (rate := found.next_rate) is not None:
+        duration_s = STEP_S * (CONFIRM if found.is_confirming else 1.0)
+        load = Load(url=URL, rate=rate, duration_s=duration_s, arrivals=arrivals, seed=seed)
+        found.note(rate, keeps(load))
+    return found.answer or 0.0
+
+
+@pytest.mark.parametrize("first_rate", [100.0, 97.0, 90.0, 13.0, 403.5, 5000.0])
+def test_a_server_of_400_a_second_is_found_out(first_rate: float) -> None:
+    """It does 400/s. What is above that by less than a queue of 50 ms takes to build up in 12 s
+    is not told apart from it.
+    """
+    assert 400 / 1.05 <= search_in_theory("constant", first_rate, seed=1) <= 402
+
+
+def test_of_the_short_tries_alone_a_rate_too_high_is_kept() -> None:
+    too_high = Load(url=URL, rate=403.5, duration_s=STEP_S)
+    assert keeps(too_high)
+    assert not keeps(replace(too_high, duration_s=CONFIRM * STEP_S))
+
+
+def test_random_arrivals_break_the_objective_earlier() -> None:
+    """They queue before the server is at its limit. Of an M/D/1 queue with a load of rho the
+    chance to wait for longer than t falls as exp(-2 (1 - rho) t / (rho D)), nearly: 1 % of them
+    wait for 47.5 ms at about 89 % of 400/s.
+    """
+    found = [search_in_theory("poisson", 100.0, seed) for seed in range(1, 10)]
+    assert all(300 <= rate < 400 for rate in found)
+    assert statistics.median(found) == pytest.approx(0.89 * 400, rel=0.06)
+
+
 @slow
 def test_the_highest_rate_is_that_of_the_worker(tmp_path: Path) -> None:
     """A worker that takes 5 ms can do 200/s. Three tries, for others may take its processor."""
@@ -121,11 +169,15 @@ def test_the_highest_rate_is_that_of_the_worker(tmp_path: Path) -> None:
         assert curve[-1].rate <= 1.06 * found[-1]
         assert record.load.rate == found[-1]
         assert curve[0].requests == round(curve[0].rate * 0.8)
+        assert [point.confirmed_s for point in curve[-2:]] == [0.8 * CONFIRM] * 2
+        assert curve[0].confirmed_s is None
+        assert record.load.duration_s == 0.8 * CONFIRM
         lines = done.stderr.splitlines()
         assert [float(line.split("/s")[0]) for line in lines] == pytest.approx(
             [point.rate for point in curve], rel=1e-4
         )
-        assert [line.endswith("kept") for line in lines] == [point.kept for point in curve]
+        assert [": kept" in line for line in lines] == [point.kept for point in curve]
+        assert "confirmed for 3.20 s" in done.stdout
         assert "Rates tried" in done.stdout and "kept up to" in done.stdout
     assert any(170 <= rate <= 230 for rate in found)
 
