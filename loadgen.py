@@ -155,9 +155,13 @@ def find_servers(loads: Sequence[Load], options: argparse.Namespace) -> list[Own
 
 def fail(why: str) -> int:
     """Say in a line what went wrong; returns the exit status."""
-    with suppress(OSError):  # nobody reads it
-        print(f"loadgen.py: {harmless(why)}", file=sys.stderr)
+    tell(why)
     return 1
+
+
+def tell(what: str) -> None:
+    with suppress(OSError):  # nobody reads it
+        print(f"loadgen.py: {harmless(what)}", file=sys.stderr)
 
 
 def finish(record: Run | Result, options: argparse.Namespace) -> int:
@@ -167,6 +171,8 @@ def finish(record: Run | Result, options: argparse.Namespace) -> int:
         options.output.write(record)
     except OSError as error:
         fault = f"{error}: the record is lost"
+    if options.output.has_replaced:
+        tell(f"{options.output.path}: another program wrote it meanwhile: this run took its place")
     if not options.quiet and not options.output.is_stdout:
         try:
             show(describe(record))

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shlex
+import signal
 import struct
 import subprocess
 import sys
@@ -16,7 +17,18 @@ from pathlib import Path
 
 import pytest
 import servers
-from driving import ROOT, URL, both, cli, command, complains, fails, holds
+from driving import (
+    ROOT,
+    URL,
+    both,
+    cli,
+    command,
+    complains,
+    fails,
+    holds,
+    started,
+    wait_until,
+)
 from servers import Server, delayed
 
 import loadgen
@@ -134,6 +146,25 @@ def test_an_output_that_is_no_file_is_not_replaced(tmp_path: Path) -> None:
         cli("-n", 5, "-o", fifo, server.url)
     os.close(reader)
     assert fifo.is_fifo()
+
+
+def test_of_two_runs_on_one_file_the_last_has_it_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.02)) as server:
+        with started("-z", "60s", "-c", 1, "-o", path, server.url) as long:
+            wait_until(lambda: len(server.requests) >= 5)
+            short = cli("-n", 3, "-o", path, server.url)
+            assert read(path).requests == 3
+            long.send_signal(signal.SIGINT)
+            _, stderr = long.communicate(timeout=20)
+        again = cli("-n", 4, "-o", path, server.url)
+    assert (short.returncode, short.stderr) == (0, "")
+    assert long.returncode == 130
+    assert "another program wrote it meanwhile" in stderr
+    assert len(stderr.splitlines()) == 1
+    assert again.stderr == ""  # what was there before it began is meant to be replaced
+    assert read(path).requests == 4
+    assert [x.name for x in tmp_path.iterdir()] == ["run.json"]
 
 
 @pytest.mark.slow
