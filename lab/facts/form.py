@@ -14,6 +14,7 @@ import msgspec
 from lab.facts.errors import Unreadable
 from lab.facts.histogram import Figures, Histogram
 
+MOST_HISTOGRAMS = 1500  # of a record: what is read takes bounded memory
 Json = dict[str, Any]
 Record = TypeVar("Record")
 
@@ -50,14 +51,23 @@ def to_builtins(record: object) -> Json:
     return data
 
 
-def _decode(kind: type, value: tuple[str, Figures]) -> Histogram:
-    text, figures_s = value
-    return Histogram.decode(text, figures_s["min"], figures_s["max"])
+class _Decoder:
+    """Decodes the histograms of one record: small texts, of which each takes 280 kB when read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, kind: type, value: tuple[str, Figures]) -> Histogram:
+        self.count += 1
+        if self.count > MOST_HISTOGRAMS:
+            raise ValueError(f"more than {MOST_HISTOGRAMS} histograms")
+        text, figures_s = value
+        return Histogram.decode(text, figures_s["min"], figures_s["max"])
 
 
 def convert(data: Json, kind: type[Record]) -> Record:
     """A record of its JSON, in which each histogram stands beside its figures."""
-    return msgspec.convert(data, kind, dec_hook=_decode)
+    return msgspec.convert(data, kind, dec_hook=_Decoder())
 
 
 @contextmanager

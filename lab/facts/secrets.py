@@ -16,6 +16,7 @@ _SECRET = (
 )
 _SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
 _USER = re.compile(r"(?<=//)[^/?#\s]*@")  # up to the last @, as clients read it
+_USER_ALONE = re.compile(r"^[^/?#]*@")  # of what was to be a URL, and is none
 _PARAMETER = re.compile(r"(?<=[?&;])([^=&;#\s]*)=([^&;#\s'\"]+)")
 _BODIES = ("-d", "--data", "--json")
 _CREDENTIALS = ("-a", "--auth")
@@ -38,7 +39,7 @@ def _hide_parameter(found: re.Match[str]) -> str:
 
 def hide_in_url(url: str) -> str:
     """The URL without user and password, and with *** for keys."""
-    return hide_in_text(url)
+    return hide_in_text(url if "//" in url else _USER_ALONE.sub("", url))
 
 
 def hide_in_header(name: str, value: str) -> str:

@@ -75,6 +75,15 @@ def size(value_bytes: float) -> str:
     return f"{value_bytes:.0f} bytes"
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8; what was typed as other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def harmless(text: str) -> str:
     """The text with control characters spelled out, so that none of them steers a terminal."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

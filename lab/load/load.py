@@ -15,8 +15,10 @@ from yarl import URL
 from lab.facts.abort import parse_aborts
 from lab.facts.records import Asked
 from lab.facts.secrets import hide_in_header, hide_in_headers, hide_in_url
+from lab.facts.text import is_text
 
 LOGS = (".csv", ".ndjson")  # a row an answer, as hey's and as vegeta's
+MOST_TARGETS = 1000  # each has histograms of its own, about 1 MB
 CLIENTS = ("wire", "aiohttp")
 ARRIVALS = ("constant", "poisson")
 _TOKEN = re.compile(r"[!#-'*+.^-z|~\w-]+", re.ASCII)
@@ -194,11 +196,16 @@ def _check_figures(load: Load) -> None:
 
 
 def _check_forms(load: Load) -> None:
+    if len(load.targets) > MOST_TARGETS:
+        raise ValueError(f"{len(load.targets)} targets: at most {MOST_TARGETS}, each has a record")
     parse_aborts(load.abort)
     if load.arrivals not in ARRIVALS:
         raise ValueError(f"arrivals is {load.arrivals!r}: it must be constant or poisson")
     if load.client not in CLIENTS:
         raise ValueError(f"client is {load.client!r}: it must be wire or aiohttp")
+    words = [load.url, load.name, load.expect or "", load.unix_socket or ""]
+    if load.processes > 1 and not is_text("".join(words)):
+        raise ValueError("a URL, a name or what is expected is not UTF-8: use one process")
     if load.samples and (load.processes > 1 or Path(load.samples).suffix not in LOGS):
         raise ValueError(f"samples in {load.samples}: a .csv or .ndjson file, of one process")
     if load.ramp and load.warmup_s:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
 import aiohttp
 
 from lab.facts.records import ErrorKind
+from lab.load.bounded import BoundedHandler
 from lab.load.engine import Client, Engine
 from lab.load.load import Load
 
@@ -73,6 +75,7 @@ def open_session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSessio
         connector = aiohttp.TCPConnector(
             ssl=tls or True, ttl_dns_cache=None, limit=0, force_close=not load.keepalive
         )
+    connector._factory = partial(BoundedHandler, loop=asyncio.get_running_loop())
     session = aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,

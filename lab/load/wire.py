@@ -17,7 +17,7 @@ from lab.load.servertiming import HeaderReader
 from lab.load.sockets import Connection
 
 NOBODY = asyncio.Protocol()
-LONGEST_HEAD = 1 << 20  # bytes of status line and headers, with all 1xx answers before them
+LONGEST_HEAD = 1 << 20  # bytes that are no body: headers, 1xx answers, ends of chunks, trailers
 
 
 class Wire(Client, asyncio.Protocol):
@@ -139,8 +139,7 @@ class Wire(Client, asyncio.Protocol):
             self.status = self.body_bytes = self.head_bytes = 0
             self.expectation.begin()
             self.server_timing.clear()
-        if not self.has_head:
-            self.head_bytes += len(data)
+        body_bytes = self.body_bytes
         if self.parser is None:
             self.parser = httptools.HttpResponseParser(
                 HeaderReader(self) if self.engine.timings else self
@@ -156,8 +155,10 @@ class Wire(Client, asyncio.Protocol):
             self.keep = False
         if self.complete:
             self.answered(whole)
-        elif not self.has_head and self.head_bytes > LONGEST_HEAD:
-            self.fail(ErrorKind.PROTOCOL)
+        elif self.body_bytes == body_bytes:
+            self.head_bytes += len(data)
+            if self.head_bytes > LONGEST_HEAD:
+                self.fail(ErrorKind.PROTOCOL)
 
     def on_message_begin(self) -> None:
         if self.complete:  # more than was asked for

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.facts.errors import Unreadable
-from lab.facts.form import write
+from lab.facts.form import MOST_HISTOGRAMS, write
 from lab.facts.histogram import Histogram
 from lab.facts.named import NamedTimes
 from lab.facts.records import Objectives, Point, Run, Target
@@ -184,6 +184,13 @@ def test_an_arm_without_rounds_is_refused():
 
 
 # ---- Writing ---------------------------------------------------------------------------
+def test_a_record_of_too_many_histograms_is_refused():
+    """Each is a short text, and takes 280 kB once it is read."""
+    data = through_json(full_run())
+    data["targets"] *= MOST_HISTOGRAMS
+    assert f"more than {MOST_HISTOGRAMS} histograms" in refuse(Run, data)
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     path.write_text("old")

@@ -28,6 +28,12 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert hide_in_text(f"of {url} twice: {url} !") == f"of {shown} twice: {shown} !"
 
 
+@pytest.mark.parametrize("text", ["u:hush@host", "hush@host/a", "u:hush@host:80/@me?token=hush"])
+def test_what_was_to_be_a_url_hides_its_user(text: str) -> None:
+    assert "hush" not in hide_in_url(text)
+    assert "host" in hide_in_url(text)
+
+
 @pytest.mark.parametrize(
     "name",
     ["Authorization", "cookie", "Set-Cookie", "Proxy-Authorization", "X-Api-Key", "X-Auth-Token"],

@@ -121,9 +121,22 @@ def test_answers_that_differ_in_their_bodies_are_each_looked_at(
     ],
     ids=["one value", "many headers", "many 100s"],
 )
-def test_a_head_without_end_is_a_fault_of_protocol(pieces: tuple[bytes, ...]) -> None:
+@both
+def test_a_head_without_end_is_a_fault_of_protocol(client: str, pieces: tuple[bytes, ...]) -> None:
+    ends_as_protocol(client, pieces)
+
+
+@pytest.mark.parametrize(
+    "end", [b"2\r\nok\r\n0\r\nX: ", b"2;name="], ids=["trailer", "extension of a chunk"]
+)
+def test_what_follows_a_body_without_end_is_a_fault_of_protocol(end: bytes) -> None:
+    """aiohttp takes it until the time-out, and keeps none of it."""
+    ends_as_protocol("wire", (servers.CHUNKED_HEAD + end, *[b"x" * 2**16] * 40))
+
+
+def ends_as_protocol(client: str, pieces: tuple[bytes, ...]) -> None:
     with Server(in_turn(Answer(pieces, "hang", gap_s=0.0))) as server:
-        load = Load(url=server.url, requests=2, connections=1, timeout_s=5.0)
+        load = Load(url=server.url, requests=2, connections=1, timeout_s=5.0, client=client)
         result = run(load)
     holds(result, 2)
     assert result.errors == {"protocol": 2}
@@ -198,3 +211,32 @@ def test_a_redirect_is_counted_as_its_final_answer(
     assert result.statuses == {status: 5}
     too_many = follow and status == "302"
     assert result.errors == ({"status": 5} if too_many else {})
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+TWO = b"Content-Length: 2\r\n"
+ODD = {  # what is sent; what comes of it by the wire client, and by aiohttp
+    "304 with a body": (b"HTTP/1.1 304 Not Modified\r\n" + TWO + b"\r\nok", "ok", "protocol"),
+    "204 with a body": (b"HTTP/1.1 204 No Content\r\n" + TWO + b"\r\nok", "ok", "protocol"),
+    "more than the body": (HEAD + TWO + b"\r\nok and more", "ok", "protocol"),
+    "an empty line more": (HEAD + TWO + b"\r\nok\r\n", "ok", "ok"),
+    "line feeds alone": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "protocol", "ok"),
+    "a folded header": (HEAD + b"X: a\r\n b\r\n" + TWO + b"\r\nok", "protocol", "ok"),
+    "a control character": (HEAD + b"X: \x1b[2J\r\n" + TWO + b"\r\nok", "protocol", "ok"),
+    "101": (b"HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "status", "status"),
+    "101 to nothing": (b"HTTP/1.1 101 X\r\n\r\n", "protocol", "status"),
+    "two lengths": (HEAD + TWO + b"Content-Length: 3\r\n\r\nok", "protocol", "protocol"),
+    "a space in a name": (HEAD + b"X : a\r\n" + TWO + b"\r\nok", "protocol", "protocol"),
+    "a status of 1000": (b"HTTP/1.1 1000 X\r\n" + TWO + b"\r\nok", "protocol", "protocol"),
+}
+
+
+@both
+@pytest.mark.parametrize("case", ODD)
+def test_odd_answers_end_as_it_is_documented(client: str, case: str) -> None:
+    sent, by_wire, by_aiohttp = ODD[case]
+    expected = by_wire if client == "wire" else by_aiohttp
+    with Server(in_turn(Answer((sent,)))) as server:
+        result = run(Load(url=server.url, requests=6, connections=2, timeout_s=2, client=client))
+    holds(result, 6)
+    assert result.errors == ({} if expected == "ok" else {expected: 6})

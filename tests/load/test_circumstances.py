@@ -169,6 +169,16 @@ def test_a_search_whose_server_dies_keeps_what_it_tried(tmp_path: Path) -> None:
     assert "Traceback" not in stderr
 
 
+def test_bytes_that_are_no_text_are_looked_for_and_end_in_a_line() -> None:
+    """A share of the load is told in JSON, which has no such bytes."""
+    with Server() as server:
+        found = shell("", "-n", 5, "-o", "-", "--expect", "\udcff", server.url)
+        several = shell("", "-n", 5, "--processes", 2, "--expect", "\udcff", server.url)
+    assert json.loads(found.stdout)["errors"] == {"body": 5}
+    assert (several.returncode, several.stderr.count("\n")) == (2, 1)
+    assert "not UTF-8: use one process" in several.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
