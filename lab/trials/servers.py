@@ -16,6 +16,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -33,6 +34,7 @@ from lab.load.processtable import Process, read_processes, tree_of
 HOST = "127.0.0.1"
 PORTS = range(20_000, 32_000)  # of servers
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
+ASK_S = 10.0  # for a whole answer
 SERVICE_STOP_S = 10.0
 REST_S = 2.0
 TICK_S = 0.01  # of the system's clock of processor time
@@ -146,6 +148,35 @@ def find_port() -> int:
             return port
 
 
+@contextmanager
+def _held_to(limit_s: float, connection: HTTPConnection) -> Iterator[None]:
+    """Connect, and raise TimeoutError once an answer takes longer, however little a server says
+    at a time: the time-out of a socket begins anew with each piece that comes.
+    """
+    is_over = threading.Event()
+    connection.connect()
+    connected = connection.sock
+
+    def end() -> None:
+        is_over.set()
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(limit_s, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        if is_over.is_set():
+            raise TimeoutError(f"no whole answer in {limit_s:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+    if is_over.is_set():
+        raise TimeoutError(f"no whole answer in {limit_s:g} s")
+
+
 class Server(Guarded):
     """A server, started from a literal command line in an experiment's folder."""
 
@@ -180,10 +211,12 @@ class Server(Guarded):
         """Send one request, and return what came."""
         if load.parsed.scheme == "https":  # with a certificate of its own
             tls = ssl._create_unverified_context()
-            connection: HTTPConnection = HTTPSConnection(HOST, self.port, timeout=10, context=tls)
+            connection: HTTPConnection = HTTPSConnection(
+                HOST, self.port, timeout=ASK_S, context=tls
+            )
         else:
-            connection = HTTPConnection(HOST, self.port, timeout=10)
-        with closing(connection):
+            connection = HTTPConnection(HOST, self.port, timeout=ASK_S)
+        with closing(connection), _held_to(ASK_S, connection):
             path = load.parsed.raw_path_qs
             connection.request(load.method, path, load.body or None, dict(load.headers))
             response = connection.getresponse()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from servers import Answer, in_turn, self_signed
 from servers import Server as Listener
-from servers import self_signed
 
 from lab.load.guarded import GUARD
 from lab.load.load import Load
@@ -155,3 +155,24 @@ def test_a_server_is_asked_over_tls(tmp_path):
         server.port, server.url = listening.port, f"http://127.0.0.1:{listening.port}"
         load = Load(url=f"https://127.0.0.1:{listening.port}/", insecure=True)
         assert server.ask(load).status == 200
+
+
+DRIPS = {
+    "a header": (b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 100),
+    "headers": (b"HTTP/1.1 200 OK\r\n", *[b"X: x\r\n"] * 100),
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", *[b"x"] * 100),
+    "a body without a length": (b"HTTP/1.1 200 OK\r\n\r\n", *[b"x"] * 100),
+}
+
+
+@pytest.mark.parametrize("pieces", DRIPS.values(), ids=DRIPS)
+def test_a_server_that_drips_is_not_waited_for(pieces, monkeypatch):
+    """Each piece comes well within the time-out of the socket."""
+    monkeypatch.setattr(servers, "ASK_S", 0.3)
+    with Listener(in_turn(Answer(pieces, gap_s=0.05))) as listening:
+        server = object.__new__(Server)
+        server.port, server.url = listening.port, listening.url
+        began_s = time.monotonic()
+        with pytest.raises(TimeoutError, match=r"no whole answer in 0\.3 s"):
+            server.ask(Load(url=f"{listening.url}/"))
+        assert time.monotonic() - began_s < 2
