@@ -84,6 +84,11 @@ class Share:
         self.is_whole = said.get("last", self.is_whole)
 
     @property
+    def has_aborted(self) -> bool:
+        """Whether it has ended early because too much failed or took too long."""
+        return bool(self._latest and self._latest["aborted"])
+
+    @property
     def has_record(self) -> bool:
         return self._latest is not None
 
@@ -123,7 +128,9 @@ class Team:
             share.stop()
 
     def follow(self, watch: Watch, checkpoint: Checkpoint | None) -> None:
-        """Set all of them going, and wait for their ends. Where one is lost, all end."""
+        """Set all of them going, and wait for their ends. Where one is lost, or has ended early,
+        all end.
+        """
         saved_s, began_s = 0.0, time.monotonic()
         with ThreadPoolExecutor(len(self.shares)) as pool:
             for share, part in zip(self.shares, split_load(self.load), strict=True):
@@ -131,7 +138,8 @@ class Team:
             following = {pool.submit(share.follow): share for share in self.shares}
             while True:
                 done, not_done = wait(following, POLL_S)
-                if any(not following[one].is_whole for one in done):
+                ended = [following[one] for one in done]
+                if any(share.has_aborted or not share.is_whole for share in ended):
                     self.stop()
                 if not not_done:
                     return
@@ -175,6 +183,7 @@ class Team:
             client=_add_clients(runs, bool(self.load.rate)),
             series=_add_series([run.series for run in runs]),
             stretches=_add_stretches([run.stretches for run in runs]),
+            interrupted=any(run.interrupted for run in runs) and not any(r.aborted for r in runs),
             environment=Environment(),
         )
         return self.account.complete(seen)

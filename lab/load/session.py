@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from lab.facts.records import ErrorKind
 from lab.load.bounded import BoundedHandler
@@ -75,7 +76,8 @@ def open_session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSessio
         connector = aiohttp.TCPConnector(
             ssl=tls or True, ttl_dns_cache=None, limit=0, force_close=not load.keepalive
         )
-    connector._factory = partial(BoundedHandler, loop=asyncio.get_running_loop())
+    handler: partial[ResponseHandler] = partial(BoundedHandler, loop=asyncio.get_running_loop())
+    connector._factory = handler
     session = aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driving import BAD, URL, both, complains, holds, said
+from driving import BAD, URL, both, complains, holds, said, slow
 from servers import OK, Answer, Server, delayed, in_turn
 
 from lab.facts.abort import CHANCE, LEAST_REQUESTS, LEAST_S, is_beyond_chance, parse_aborts
@@ -123,6 +123,17 @@ def test_the_command_line_keeps_what_was_measured(
     assert record["elapsed_s"] < 5
     assert record["ok"] > 100
     assert record["aborted"]
+
+
+@slow
+def test_where_one_of_several_processes_ends_early_all_do() -> None:
+    with Server(EVERY_TENTH) as server:
+        asked = {"connections": 6, "duration_s": 30.0, "processes": 2, "abort": "failed>2%"}
+        result = run(Load(url=server.url, **asked))
+    holds(result, result.requests)
+    assert result.aborted
+    assert not result.interrupted
+    assert result.elapsed_s < 10
 
 
 def test_a_server_that_is_gone_ends_a_run_that_never_had_an_answer(
