@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lab.facts.named import NamedTimes, ServerTiming
 from lab.facts.records import Point, Target
-from lab.facts.text import unit_of
+from lab.facts.text import duration, unit_of
 from lab.reports.table import Table, format_cells
 
 
@@ -61,4 +61,7 @@ def tabulate_curve(points: Sequence[Point]) -> Table:
         rates = format_cells([point.rate, point.throughput])
         times = format_cells([point.p50_s, point.p99_s], unit_s)
         rows.append([*rates, *times, str(point.failed)])
-    return Table(rows, ">>>>>", ())
+    if any(point.confirmed_s for point in points):
+        lasted = [duration(point.confirmed_s) if point.confirmed_s else "" for point in points]
+        rows = [[*row, cell] for row, cell in zip(rows, ["again for", *lasted], strict=True)]
+    return Table(rows, ">>>>>>"[: len(rows[0])], ())

@@ -8,6 +8,7 @@ from builders import CLIENT, LOAD, OPEN_LOOP, find_too_wide, make_pair, make_run
 from lab.facts.foreign import Foreign
 from lab.facts.histogram import Histogram
 from lab.facts.records import Objectives, Point, Stretches, Target
+from lab.reports.parts import tabulate_curve
 from lab.reports.report import describe_load, describe_point, report
 from lab.reports.several import compare
 
@@ -81,6 +82,10 @@ def test_rates_that_were_tried_have_a_row_each():
     text = squeeze(report(make_run(curve=[point])))
     assert "rate requests/s p50 ms p99 ms failed 50.0 49.0 10.0 - 1" in text
     assert describe_point(point) == "      50/s  p50 10.0 ms, p99 -, 1 failed: broken"
+    again = replace(point, kept=True, confirmed_s=12.0)
+    assert describe_point(again).endswith("1 failed: kept for 12.0 s")
+    assert tabulate_curve([point]).rows[0][-1] == "failed"
+    assert [row[-1] for row in tabulate_curve([point, again]).rows] == ["again for", "", "12.0 s"]
 
 
 def test_what_was_asked_for_is_shown_of_percentiles():
