@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from functools import partial
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -76,8 +76,8 @@ def open_session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSessio
         connector = aiohttp.TCPConnector(
             ssl=tls or True, ttl_dns_cache=None, limit=0, force_close=not load.keepalive
         )
-    handler: partial[ResponseHandler] = partial(BoundedHandler, loop=asyncio.get_running_loop())
-    connector._factory = handler
+    handler = partial(BoundedHandler, loop=asyncio.get_running_loop())
+    connector._factory = cast("partial[ResponseHandler]", handler)
     session = aiohttp.ClientSession(
         connector=connector,
         auto_decompress=False,
