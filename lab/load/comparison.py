@@ -156,7 +156,10 @@ def needs(judged: Interval, spent_s: float) -> str:
     room = max(within, abs(estimate), 1e-9)
     more_s = spent_s * ((half / room) ** 2 - 1)
     low, high = three_digits(judged.low), three_digits(judged.high)
-    return f"interval {low}–{high}, needs to be {wanted}: about {max(more_s, 0):.0f} s more"
+    how = f"about {max(more_s, 0):.0f} s more"
+    if not math.isfinite(more_s):  # it is open to where something limits or disturbs it
+        how = "more time alone will not do"
+    return f"interval {low}–{high}, needs to be {wanted}: {how}"
 
 
 def name_loads(loads: Sequence[Load]) -> dict[str, Load]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 from driving import cli
 from servers import OK, Answer, Server
 
+from lab.facts.interval import Interval
 from lab.facts.results import Result
 from lab.facts.rounds import balanced_orders
+from lab.load.comparison import needs
 from lab.load.load import Load
 from lab.load.rounds import run_rounds
 from lab.readers.files import read
@@ -86,3 +89,15 @@ def test_a_comparison_of_long_urls_keeps_to_79_columns() -> None:
         urls = [f"{server.url}/?x={letter * 60}" for letter in "ab"]
         done = cli("-n", 20, *urls)
     assert max(map(len, done.stdout.splitlines())) <= 79
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((1.03, 0.98, 1.09), "interval 0.980–1.09, needs to be on one side of 1: about"),
+        ((1.0, 0.93, 1.07), "interval 0.930–1.07, needs to be within 5 %: about"),
+        ((1.3, 0.0, math.inf), "needs to be on one side of 1: more time alone will not do"),
+    ],
+)
+def test_it_says_what_an_interval_waits_for(ends: tuple[float, float, float], said: str) -> None:
+    assert said in needs(Interval(*ends), 20.0)
