@@ -1,4 +1,9 @@
-"""How the time of a trial is used: so that three launches fit into the budget."""
+"""How the time of a trial is used: so that three launches fit into the budget, and better six.
+
+Many launches of few rounds tell more than few of many: where launches differ by 2 % and rounds by
+5 %, the interval of six launches of one round is half as wide as that of three of two (simulated,
+tests/facts/simulate.py: ±11 % against ±21 %; of four launches of one round it is ±16 %).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 LAUNCHES = 3  # before nothing is decided
+WANTED = 6  # are to fit, if fewer rounds in each make room for them
 OVERRUN = 2.0  # budgets at most, where three launches do not fit into one
 
 
@@ -63,13 +69,18 @@ class Schedule:
     launches: int = LAUNCHES  # that are needed
 
     def next_amount(self, done: int, spent_s: float, last: Amount, pace: Pace | None) -> Amount:
-        """How much to measure in the next launch, after `done` of them with `last`: so much that
-        those which are still needed fit into what is left.
+        """How much to measure in the next launch, after `done` of them with `last`: so few rounds
+        that those which are wanted fit into what is left; and shorter ones, where otherwise not
+        even those which are needed would.
         """
         if pace is None or done >= self.launches:
             return last
-        room_s = (self.budget_s - spent_s) / (self.launches - done)
-        return fit(self.full, self.least_share, pace, room_s)
+        left_s = self.budget_s - spent_s
+        amount = fit(self.full, self.full.share, pace, left_s / (WANTED - done))
+        needed_s = left_s / (self.launches - done)
+        if pace.takes_s(amount) <= needed_s:
+            return amount
+        return fit(self.full, self.least_share, pace, needed_s)
 
     def has_room(self, done: int, spent_s: float, last: Amount, pace: Pace) -> bool:
         """Whether another launch may begin. Those needed may take up to `OVERRUN` budgets."""

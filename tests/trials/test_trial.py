@@ -124,8 +124,10 @@ def simulate(schedule: Schedule, pace: Pace) -> tuple[list[Amount], float]:
 @pytest.mark.parametrize(
     ("budget_s", "least_share", "amounts", "took_s"),
     [
-        (60, 0.25, [(2, 1), (2, 1), (2, 1)], 60),  # as asked for
-        (50, 0.25, [(2, 1), (1, 1), (1, 1)], 44),  # fewer rounds
+        (120, 0.25, [(2, 1), (2, 1), (2, 1)], 60),  # as asked for: six fit
+        (119, 0.25, [(2, 1), (1, 1), (2, 1)], 52),  # fewer rounds in one
+        (60, 0.25, [(2, 1), (1, 1), (1, 1)], 44),  # three would fit, but six are better
+        (50, 0.25, [(2, 1), (1, 1), (1, 1)], 44),
         (36, 0.25, [(2, 1), (1, 0.5), (1, 0.5)], 36),  # and shorter ones
         (36, 1.0, [(2, 1), (1, 1), (1, 1)], 44),  # these need their answers
         (27, 0.25, [(2, 1), (1, 0.25), (1, 0.25)], 32),  # beyond the budget
