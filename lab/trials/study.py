@@ -217,7 +217,7 @@ class Study:
                 folder=self.script.path.parent,
                 dose=self.dose,
                 schedule=self._schedule(setups),
-                warmup_s=QUICK_WARMUP_S if options.is_quick else WARMUP_S,
+                warmup_s=self._warmup_s(),
                 is_quick=options.is_quick,
                 seed=options.seed,
                 packages=self.script.packages,
@@ -252,6 +252,12 @@ class Study:
             environment=replace(self.result.environment, steal=steal),
         )
         return arms
+
+    def _warmup_s(self) -> float:
+        """No longer than a round: what is not counted leaves less time for launches."""
+        if self.options.is_quick:
+            return QUICK_WARMUP_S
+        return min(WARMUP_S, self.dose.load.duration_s or WARMUP_S)
 
     def _rounds(self) -> int:
         """In a launch; an outcome, which has no interval, needs no more than with others."""
