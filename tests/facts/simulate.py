@@ -436,7 +436,7 @@ def ratio_rows(rng: np.random.Generator, trials: int) -> Iterable[Sequence[str]]
             for launches in (1, 5):
                 held, up = ratio_covers(rng, pair, p, launches, trials)
                 cells += [percent(held), f"+{100 * up:.0f} %"]
-            yield [f"{pair[1]}, against {pair[0]}", f"p{p}", *cells]
+            yield [str(pair[1]), str(pair[0]), f"p{p}", *cells]
 
 
 def main() -> None:
@@ -452,7 +452,7 @@ def main() -> None:
     print_table(["rounds", "sd", "ever wrong", *asked], round_rows(rng, trials))
     head = ["server", "for", "", "covers", "open above", "upper end", "if independent"]
     print_table(head, percentile_rows(rng, trials // 4))
-    head = ["ratio of", "", "10 rounds", "upper end", "5 launches of 2", "upper end"]
+    head = ["server", "against", "", "10 rounds", "upper end", "5 launches of 2", "upper end"]
     print_table(head, ratio_rows(np.random.default_rng(SEED), trials // 20))
 
 
