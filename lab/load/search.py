@@ -29,7 +29,7 @@ class Search:
 
     def __init__(self, first_rate: float = FIRST_RATE) -> None:
         self.low, self.high = 0.0, math.inf  # the highest kept and the lowest broken
-        self.kept: set[float] = set()
+        self.kept, self.broken = set[float](), set[float]()
         self.tried = 0
         self._rate = first_rate
 
@@ -52,10 +52,9 @@ class Search:
     def note(self, rate: float, is_kept: bool) -> None:
         """What came of the rate that was to be tried."""
         self.tried += 1
-        if is_kept:
-            self.kept.add(rate)
-        else:
-            self.kept.discard(rate)
+        now, before = (self.kept, self.broken) if is_kept else (self.broken, self.kept)
+        now.add(rate)
+        before.discard(rate)
         if not self.is_confirming:
             self._narrow(rate, is_kept)
         elif rate == self.low:
@@ -80,11 +79,12 @@ class Search:
 
     def _note_high(self, rate: float, is_kept: bool) -> None:
         """The rate just above the answer was tried once more."""
-        if is_kept:
-            self.low, self.high = rate, math.inf
-            self._rate = self._between()
-        else:
+        if not is_kept:
             self._rate = 0.0  # which ends it
+            return
+        self.low = rate
+        self.high = min((r for r in self.broken if r > rate), default=math.inf)
+        self._rate = self.high if self.is_confirming else self._between()
 
     def _between(self) -> float:
         if self.high == math.inf:

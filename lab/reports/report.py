@@ -261,7 +261,8 @@ def _list_objectives(slo: Objectives, curve: Sequence[Point]) -> list[str]:
         lines.append("  no rate keeps it")
     elif slo.max_rate is not None:
         lines.append(f"  kept up to {three_digits(slo.max_rate)} requests/s")
-        lines += [_describe_confirmation(point) for point in curve if _confirms(point, slo)]
+        confirmed = [point for point in curve if _confirms(point, slo)]
+        lines += [_describe_confirmation(point) for point in confirmed[-1:]]
     elif not slo.broken:
         lines.append("  kept")
     return lines + [wrapped("  -", f"broken: {sentence}", 4) for sentence in slo.broken]

@@ -133,6 +133,21 @@ def test_a_server_of_400_a_second_is_found_out(first_rate: float) -> None:
     assert 400 / 1.05 <= search_in_theory("constant", first_rate, seed=1) <= 402
 
 
+def test_a_rate_that_holds_when_it_is_tried_again_moves_the_search_up() -> None:
+    """400/s broke by accident when it was tried first. What broke above it is not tried anew."""
+    found, tried, accidents = Search(100.0), list[float](), [400.0]
+    while (rate := found.next_rate) is not None:
+        tried.append(rate)
+        is_kept = rate <= 430 and rate not in accidents
+        if not is_kept and rate in accidents:
+            accidents.remove(rate)
+        found.note(rate, is_kept)
+    assert found.answer and 430 / 1.05 <= found.answer <= 430
+    assert max(tried) < 900
+    assert len(tried) < 20
+    assert tried[-2:] == [found.answer, found.high] or tried[-1] == found.high
+
+
 def test_of_the_short_tries_alone_a_rate_too_high_is_kept() -> None:
     too_high = Load(url=URL, rate=403.5, duration_s=STEP_S)
     assert keeps(too_high)
