@@ -57,6 +57,10 @@ class Client(ABC):
         """Send the request that is due, over a new connection if need be."""
 
     @abstractmethod
+    def connect(self) -> None:
+        """Open a connection for the requests to come."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give up what is under way."""
 
@@ -108,20 +112,21 @@ class Client(ABC):
         self.opening, self.opening_ns = True, perf_counter_ns()
 
     def end_opening(self, now_ns: int) -> None:
-        """The connection is there: what its request has waited for it is send lag."""
+        """The connection is there: what a request has waited for it is send lag."""
         self.engine.opened += 1
         self.opening, self.backoff_s = False, FIRST_BACKOFF_S
         self.lag_ns = now_ns - self.due_ns
 
     def fail_opening(self, kind: ErrorKind, why: str) -> None:
-        """Count the request that found no connection."""
-        engine = self.engine
-        self.count(None, kind)
+        """Count the request that found no connection, if it was for one."""
+        engine, was_busy = self.engine, self.busy
+        if was_busy:
+            self.count(None, kind)
         self.busy = self.opening = False
         if not engine.opened:
             said = f"{engine.load.public_url}: {kind} ({why}): {REMEDIES[kind]}"
             engine.stop(CannotRun(said))
-        else:
+        elif was_busy:
             engine.wait_after_refusal(self)
 
 
@@ -260,14 +265,19 @@ class Engine:
     def give_up(self, now_ns: int) -> None:
         """End the requests that have waited for as long as they may."""
         timeout_ns = self.load.timeout_s * 1e9
-        connect_ns = (self.load.connect_timeout_s or self.load.timeout_s) * 1e9
         for client in self.clients:
-            if client.opening and now_ns - client.opening_ns > connect_ns:
-                client.close()
-                client.fail_opening(ErrorKind.CONNECT_TIMEOUT, f"none in {connect_ns / 1e9:g} s")
-            elif client.busy and not client.opening and now_ns - client.due_ns > timeout_ns:
+            if client.opening:
+                self.give_up_opening(client, now_ns)
+            elif client.busy and now_ns - client.due_ns > timeout_ns:
                 client.close()
                 client.settle(None, ErrorKind.TIMEOUT)
+
+    def give_up_opening(self, client: Client, now_ns: int) -> None:
+        """End the opening of a connection that has taken for as long as it may."""
+        limit_s = self.load.connect_timeout_s or self.load.timeout_s
+        if client.opening and now_ns - client.opening_ns > limit_s * 1e9:
+            client.close()
+            client.fail_opening(ErrorKind.CONNECT_TIMEOUT, f"none in {limit_s:g} s")
 
     def fold(self) -> None:
         """Empty what the hot path has appended to, so that memory stays flat."""

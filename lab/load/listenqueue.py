@@ -14,23 +14,29 @@ _SOCKET_BYTES = 72  # of a socket, before its attributes
 
 
 class ListenQueue(NamedTuple):
-    """How many connections may wait to be accepted, and how many found no room."""
+    """How many connections may wait to be accepted, how many found no room, how many wait."""
 
     limit: int
     drops: int
+    waiting: int
 
 
 def read_listen_queue(port: int) -> ListenQueue | None:
     """The queue of all sockets that listen on a port; None where nothing does, or the system
     does not tell.
 
-    The limit is the Send-Q of `ss -ltn`, the drops are the d of `ss -ltnm`, both asked for as
-    that does (sock_diag(7)). A drop is a connection that was turned away, or a try of it.
+    The limit is the Send-Q of `ss -ltn`, what waits is its Recv-Q, the drops are the d of `ss
+    -ltnm`, all asked for as that does (sock_diag(7)). A drop is a connection that was turned
+    away, or a try of it.
     """
     found = [queue for family in (socket.AF_INET, socket.AF_INET6) for queue in _ask(family, port)]
     if not found:
         return None
-    return ListenQueue(min(queue.limit for queue in found), sum(queue.drops for queue in found))
+    return ListenQueue(
+        limit=min(queue.limit for queue in found),
+        drops=sum(queue.drops for queue in found),
+        waiting=max(queue.waiting for queue in found),
+    )
 
 
 def _ask(family: int, port: int) -> Iterator[ListenQueue]:
@@ -54,10 +60,11 @@ def _ask(family: int, port: int) -> Iterator[ListenQueue]:
 
 
 def _read_socket(message: bytes) -> ListenQueue:
-    limit, drops, at = struct.unpack_from("=I", message, 60)[0], 0, _SOCKET_BYTES
+    waiting, limit = struct.unpack_from("=II", message, 56)
+    drops, at = 0, _SOCKET_BYTES
     while at < len(message):
         length, kind = struct.unpack_from("=HH", message, at)
         if kind == _MEMORY:
             drops = struct.unpack_from("=I", message, at + length - 4)[0]
         at += (length + 3) // 4 * 4
-    return ListenQueue(limit, drops)
+    return ListenQueue(limit, drops, waiting)

@@ -26,6 +26,7 @@ from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account, queued_s
 from lab.load.oneshot import OneShot, SharedSockets
+from lab.load.opening import Opening
 from lab.load.openloop import OpenLoop
 from lab.load.plan import add_rates
 from lab.load.tally import Counts
@@ -95,15 +96,26 @@ class Measurement:
         async with AsyncExitStack() as stack:
             stack.callback(engine.close)
             engine.clients = await make_clients(engine, stack)
-            if load.warmup_s:
-                await engine.run_phase(None, load.warmup_s, lambda _: None, load.warmup_s)
-                if engine.interrupted:
-                    raise Interrupted
+            await self._prepare()
             self.account = Account(load.pid, load.url)
             if load.samples:
                 engine.log = AnswerLog(Path(load.samples))
             await engine.run_phase(load.requests, load.duration_s or math.inf, self._tick)
             return self.record()
+
+    async def _prepare(self) -> None:
+        """Have the connections open before the clock starts. A warm-up opens them as it goes, a
+        plan those that it needs.
+        """
+        load, engine = self.load, self.engine
+        if load.warmup_s:
+            await engine.run_phase(None, load.warmup_s, lambda _: None, load.warmup_s)
+        elif load.keepalive and not load.rate:
+            await Opening(engine).run()
+        if engine.fault:
+            raise engine.fault
+        if engine.interrupted:
+            raise Interrupted
 
     async def _look_up_name(self) -> None:
         engine, began_ns = self.engine, perf_counter_ns()

@@ -19,6 +19,10 @@ from lab.load.load import Load
 _LONGEST_LINE = 1 << 20  # bytes of a status line or a header
 
 
+class _OpenedError(Exception):
+    """A connection is there, and nothing is to be sent over it yet."""
+
+
 class Session(Client):
     """One request after the other by aiohttp's ClientSession, which all of them share."""
 
@@ -26,9 +30,40 @@ class Session(Client):
         super().__init__(engine)
         self.session = session
         self.task: asyncio.Task[None] | None = None
+        self.kept: aiohttp.connector.Connection | None = None  # opened before there was a request
 
     def start(self) -> None:
+        if self.kept:
+            self.kept.release()  # for whichever request takes it first
+            self.kept = None
         self.task = self.engine.spawn(self.request())
+
+    def connect(self) -> None:
+        self.begin_opening()
+        self.task = self.engine.spawn(self.open())
+
+    async def open(self) -> None:
+        """Take a new connection, and keep it from the others until there is a request."""
+        template = self.template
+        try:
+            await self.session.request(
+                template.load.method, template.url, middlewares=(self._open_only,)
+            )
+        except _OpenedError:
+            self.note_opened()
+        except (aiohttp.ClientError, OSError) as error:
+            self.fail_opening(classify_error(error), str(error))
+
+    async def _open_only(self, request: aiohttp.ClientRequest, _: Any) -> Any:
+        connector = self.session.connector
+        assert connector
+        self.kept = await connector.connect(request, [], self.session.timeout)
+        raise _OpenedError
+
+    def note_opened(self) -> None:
+        now_ns = perf_counter_ns()
+        self.end_opening(now_ns)
+        self.engine.connect_ns.append(now_ns - self.opening_ns)
 
     async def request(self) -> None:
         engine, template, status, kind = self.engine, self.template, None, None
@@ -65,6 +100,9 @@ class Session(Client):
     def close(self) -> None:
         if self.task:
             self.task.cancel()
+        if self.kept:
+            self.kept.close()
+            self.kept = None
 
 
 def open_session(load: Load, tls: ssl.SSLContext | None) -> aiohttp.ClientSession:
@@ -97,10 +135,7 @@ async def _note_opening(_: Any, context: Any, __: Any) -> None:
 
 
 async def _note_opened(_: Any, context: Any, __: Any) -> None:
-    client: Session = context.trace_request_ctx
-    now_ns = perf_counter_ns()
-    client.end_opening(now_ns)
-    client.engine.connect_ns.append(now_ns - client.opening_ns)
+    context.trace_request_ctx.note_opened()
 
 
 def _trace_connections() -> aiohttp.TraceConfig:

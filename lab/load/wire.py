@@ -45,10 +45,13 @@ class Wire(Client, asyncio.Protocol):
         if self.engine.is_varied:
             self.request = self.template.make_request(self.body)
         if self.transport is None:
-            self.begin_opening()
-            self.task = self.engine.spawn(self.open())
+            self.connect()
         else:
             self.send()
+
+    def connect(self) -> None:
+        self.begin_opening()
+        self.task = self.engine.spawn(self.open())
 
     def close(self) -> None:
         if self.opening and self.task:
@@ -91,7 +94,8 @@ class Wire(Client, asyncio.Protocol):
         if engine.opened == 0 and not engine.load.unix_socket:
             engine.address = transport.get_extra_info("peername")[:2]  # looked up once
         self.end_opening(perf_counter_ns())
-        self.send()
+        if self.busy:
+            self.send()
 
     def send(self) -> None:
         self.fresh = True

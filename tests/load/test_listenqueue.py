@@ -32,7 +32,7 @@ def knock(port: int, times: int) -> list[socket.socket]:
 def test_the_limit_in_force_is_the_kernels(asked):
     with socket.create_server(("127.0.0.1", 0), backlog=asked) as server:
         port = server.getsockname()[1]
-        assert read_listen_queue(port) == (asked, 0)
+        assert read_listen_queue(port) == (asked, 0, 0)
     assert read_listen_queue(port) is None
 
 
