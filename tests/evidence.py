@@ -1,7 +1,7 @@
 """How far verdicts can be trusted: experiments on servers of which the truth is known.
 
     python tests/evidence.py --minutes 20               as many trials as fit, of all kinds
-    python tests/evidence.py                            all of them, about 2.5 hours
+    python tests/evidence.py                            all of them, about 3 hours
     python tests/evidence.py --trials 2 --only 500      two of one kind, to look at
     python tests/evidence.py --table --page docs/method.md      run nothing: write the table
 
@@ -83,7 +83,7 @@ class Kind:
     says: str = ""
     trials: int = 6  # in each condition
     conditions: tuple[str, ...] = ("quiet",)
-    budget_s: int = 25
+    budget_s: int = 15  # enough for eight launches: what is not decided by then is inconclusive
     connections: int = 8
     load: dict[str, Any] = field(default_factory=dict)
     has_slow_client: bool = False
@@ -102,8 +102,8 @@ KINDS = {
     "same": Kind(
         what="the same", other=WELL, truth=1.0, trials=100, conditions=tuple(CONDITIONS),
     ),
-    "1.1": slowed(1.1, 40, ("quiet", "30"), 60),
-    "2": slowed(2.0, 40, ("quiet", "60", "comes"), 25),
+    "1.1": slowed(1.1, 40, ("quiet", "30"), 30),
+    "2": slowed(2.0, 40, ("quiet", "60", "comes"), 15),
     "client": Kind(
         what="slower, but the load generator limits both", base=server(),
         other=server(service_ms=0.2), says="used", has_slow_client=True,
