@@ -94,11 +94,18 @@ def _answer_comparison(result: Result) -> list[tuple[str, str]]:
             word += ", but in doubt"
         rows.append((word, describe_claim(ratio)))
         rows.append(("but", describe_p99(result, ratio)))
-    rounds = max((len(arm.rounds) for arm in result.arms.values()), default=0)
-    if not result.ratios and len(result.arms) > 1 and rounds < FEWEST_ROUNDS:
-        rows.append((NOT_ENOUGH, f"use --rounds {FEWEST_ROUNDS} or more"))
+    if not result.ratios and len(result.arms) > 1 and not result.reasons:
+        rows.append((NOT_ENOUGH, _advise(result)))
     rows += [("why" if n == 0 else "", reason) for n, reason in enumerate(result.reasons)]
     return [(label, text) for label, text in rows if text]
+
+
+def _advise(result: Result) -> str:
+    """What a comparison that has no interval needs: rounds, or launches of its own servers."""
+    if any(arm.command for arm in result.arms.values()):
+        return "an interval takes three launches: use a longer --budget, or more --rounds"
+    rounds = max(len(arm.rounds) for arm in result.arms.values())
+    return f"use --rounds {FEWEST_ROUNDS} or more" if rounds < FEWEST_ROUNDS else ""
 
 
 def describe_claim(ratio: MeasuredRatio) -> str:

@@ -220,6 +220,13 @@ def test_too_few_rounds_are_told_with_a_remedy():
     arms = {name: make_arm(make_runs(SLOW[:3])) for name in ("a", "b")}
     head = head_of(replace(make_comparison(), arms=arms, ratios=[]))
     assert "not enough data use --rounds 7 or more" in head
+    started = {name: replace(arm, command="uvicorn app:app") for name, arm in arms.items()}
+    head = head_of(replace(make_comparison(), arms=started, ratios=[]))
+    assert "not enough data an interval takes three launches: use a longer --budget" in head
+    few = "b has too few answers in a round for its p99: make rounds longer (-z)"
+    head = head_of(replace(make_comparison(), arms=arms, ratios=[], reasons=[few]))
+    assert f"why {few}" in head
+    assert "--rounds" not in head
 
 
 # ---- The table of arms -----------------------------------------------------------------
