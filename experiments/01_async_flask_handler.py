@@ -60,9 +60,9 @@ def sync_view():
     return "slept"
 
 
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 01_async_flask_handler:flask_app"
+GUNICORN = "gunicorn -b {host}:{port} 01_async_flask_handler:flask_app"
 UVICORN = "uvicorn 01_async_flask_handler:app --no-access-log --port {port}"
-THREADS = "gunicorn --threads 8 -b 127.0.0.1:{port} 01_async_flask_handler:flask_app"
+THREADS = "gunicorn --threads 8 -b {host}:{port} 01_async_flask_handler:flask_app"
 FLASK_2020 = (
     "uv run --isolated --no-project --python 3.11 --with flask==1.1.2 "
     "--with werkzeug==1.0.1 --with 'jinja2<3.1' --with 'markupsafe<2.1' "

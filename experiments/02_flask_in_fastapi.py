@@ -50,7 +50,7 @@ def view():  # the line under test: the same view in every arm
 
 
 UVICORN = "uvicorn --workers 2 02_flask_in_fastapi:app --no-access-log --port {port}"
-GUNICORN = "gunicorn -w 2 -b 127.0.0.1:{port} 02_flask_in_fastapi:flask_app"
+GUNICORN = "gunicorn -w 2 -b {host}:{port} 02_flask_in_fastapi:flask_app"
 GENTLY = {"warmup_s": 0.2}  # 50 at once would mostly be accepted by one worker
 ARMS = {
     "gunicorn 2x4": (f"{GUNICORN} --threads 4", "/", GENTLY),

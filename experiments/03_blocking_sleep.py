@@ -60,7 +60,7 @@ def flask_view() -> dict[str, float]:
 
 
 UVICORN = "uvicorn 03_blocking_sleep:app --no-access-log --port {port}"
-GTHREAD = "gunicorn --threads 20 -b 127.0.0.1:{port} 03_blocking_sleep:flask_app"
+GTHREAD = "gunicorn --threads 20 -b {host}:{port} 03_blocking_sleep:flask_app"
 ARMS = {
     "time.sleep": (UVICORN, "/blocking"),
     "asyncio.sleep": (UVICORN, "/cooperative"),

@@ -54,12 +54,10 @@ Api(flask_app).add_resource(Root, "/")
 
 MODULE = "04_waitress_vs_uvicorn_workers"
 UVICORN = f"uvicorn --no-access-log --port {{port}} {MODULE}"
-GUNICORN = (
-    f"gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}} {MODULE}:app"
-)
+GUNICORN = f"gunicorn -k uvicorn_worker.UvicornWorker -b {{host}}:{{port}} {MODULE}:app"
 WAITRESS = (  # waitress-serve takes no module whose name begins with a digit
     'python -c "from waitress import serve; '
-    f"serve(__import__('{MODULE}').flask_app, listen='127.0.0.1:{{port}}')\""
+    f"serve(__import__('{MODULE}').flask_app, listen='{{host}}:{{port}}')\""
 )
 NEW = {"keepalive": False}  # the line under test, beside the servers
 KEPT = {"connections": 50}  # Waitress keeps fewer than 100, and lets the others wait

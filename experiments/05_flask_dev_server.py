@@ -50,7 +50,7 @@ class Root(Resource):
 Api(flask_app).add_resource(Root, "/")
 
 MODULE = "05_flask_dev_server"
-WORKERS = f"gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}} {MODULE}:app"
+WORKERS = f"gunicorn -k uvicorn_worker.UvicornWorker -b {{host}}:{{port}} {MODULE}:app"
 UVICORN = f"uvicorn --reload --port {{port}} {MODULE}:app"
 FLASK = f"env FLASK_APP={MODULE}:flask_app flask run --port {{port}}"
 LONG_QUEUE = (  # werkzeug's LISTEN_QUEUE is read on import, too early to set it
@@ -58,7 +58,7 @@ LONG_QUEUE = (  # werkzeug's LISTEN_QUEUE is read on import, too early to set it
     "w.BaseWSGIServer.request_queue_size = 4096; "  # the line under test
     'flask.cli.main()"'
 )
-GTHREAD = f"gunicorn --threads 8 -b 127.0.0.1:{{port}} {MODULE}:flask_app"
+GTHREAD = f"gunicorn --threads 8 -b {{host}}:{{port}} {MODULE}:flask_app"
 LOAD = {"requests": 1500, "keepalive": False, "timeout_s": 60.0}
 ARMS = {
     "FastAPI -w 2": (f"{WORKERS} -w 2", "/", LOAD),

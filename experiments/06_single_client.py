@@ -51,10 +51,10 @@ class Root(Resource):
 Api(flask_app).add_resource(Root, "/")
 
 MODULE = "06_single_client"
-WORKERS = f"gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}} {MODULE}:app"
+WORKERS = f"gunicorn -k uvicorn_worker.UvicornWorker -b {{host}}:{{port}} {MODULE}:app"
 UVICORN = f"uvicorn --reload --port {{port}} {MODULE}:app"
 FLASK = f"env FLASK_APP={MODULE}:flask_app flask run --port {{port}}"
-GTHREAD = f"gunicorn --threads 4 -b 127.0.0.1:{{port}} {MODULE}:flask_app"
+GTHREAD = f"gunicorn --threads 4 -b {{host}}:{{port}} {MODULE}:flask_app"
 NEW = {"keepalive": False}  # the line under test, beside the servers
 ARMS = {
     "FastAPI -w 2": (f"{WORKERS} -w 2", "/", NEW),

@@ -40,7 +40,7 @@ async def root() -> dict[str, str]:
 
 APP = "07_gunicorn_vs_uvicorn_workers:app"
 UVICORN = f"uvicorn {APP} --port {{port}}"
-GUNICORN = f"gunicorn {APP} -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{{port}}"
+GUNICORN = f"gunicorn {APP} -k uvicorn_worker.UvicornWorker -b {{host}}:{{port}}"
 QUIET, LOGGED = "--no-access-log", "--access-logfile -"  # the line under test
 NEW = {"keepalive": False}
 ARMS = {

@@ -62,10 +62,10 @@ def what_was_seen():
 
 MODULE = "08_thread_per_request"
 FLASK = f"env FLASK_APP={MODULE}:flask_app flask run --port {{port}}"
-GUNICORN = f"gunicorn -b 127.0.0.1:{{port}} {MODULE}:flask_app"
+GUNICORN = f"gunicorn -b {{host}}:{{port}} {MODULE}:flask_app"
 WAITRESS = (  # waitress-serve takes no module whose name begins with a digit
     'python -c "from waitress import serve; '
-    f"serve(__import__('{MODULE}').flask_app, listen='127.0.0.1:{{port}}')\""
+    f"serve(__import__('{MODULE}').flask_app, listen='{{host}}:{{port}}')\""
 )
 ARMS = {
     "dev": (FLASK, "/"),

@@ -52,8 +52,8 @@ def in_c():
     return "slept"
 
 
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 10_gevent_monkey_patch:app"
-GEVENT = "gunicorn -k gevent -b 127.0.0.1:{port} 10_gevent_monkey_patch:app"
+GUNICORN = "gunicorn -b {host}:{port} 10_gevent_monkey_patch:app"
+GEVENT = "gunicorn -k gevent -b {host}:{port} 10_gevent_monkey_patch:app"
 ARMS = {
     "sync": (GUNICORN, "/"),
     "gevent": (GEVENT, "/"),

@@ -75,7 +75,7 @@ POST = {
 NEW = POST | {"keepalive": False}
 WAITS = POST | {"think_s": (0.05, 0.2), "warmup_s": 0.2}  # in which users connect
 UVICORN = "uvicorn 11_predict_endpoint:app --no-access-log --port {port}"
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 11_predict_endpoint:flask_app"
+GUNICORN = "gunicorn -b {host}:{port} 11_predict_endpoint:flask_app"
 SLOW = "env MODEL_S=0.005 "
 IN_2019 = (  # but uvicorn 0.12.3: 0.8.6 cannot be built for Python 3.11
     "uv run --isolated --no-project --python 3.11 --with fastapi==0.34.0 "

@@ -72,7 +72,7 @@ GOOD = post({"X": [[1.5, 2.5]]})
 NO_X = post({"x": [[1.5, 2.5]]})
 WORDS = post({"X": [["testing", 2.5]]})
 UVICORN = "uvicorn 12_request_validation:app --no-access-log --port {port}"
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 12_request_validation:flask_app"
+GUNICORN = "gunicorn -b {host}:{port} 12_request_validation:flask_app"
 IN_2019 = (  # but uvicorn 0.12.3: 0.8.6 cannot be built for Python 3.11
     "uv run --isolated --no-project --python 3.11 --with fastapi==0.34.0 "
     "--with uvicorn==0.12.3 --with gunicorn==19.9.0 --with flask==1.1.1 "

@@ -57,7 +57,7 @@ starlette_app = Starlette(
 )
 
 UVICORN = "uvicorn --no-access-log --port {port} 13_automatic_docs"
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 13_automatic_docs"
+GUNICORN = "gunicorn -b {host}:{port} 13_automatic_docs"
 IN_2019 = (  # but uvicorn 0.12.3: 0.8.6 cannot be built for Python 3.11
     "uv run --isolated --no-project --python 3.11 --with fastapi==0.34.0 "
     "--with uvicorn==0.12.3 --with gunicorn==19.9.0 --with flask==1.1.1 "

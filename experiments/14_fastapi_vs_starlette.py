@@ -79,7 +79,7 @@ def flask_hello() -> dict[str, str]:
 
 UVICORN = "uvicorn --no-access-log --port {port} 14_fastapi_vs_starlette"
 FASTAPI, STARLETTE = f"{UVICORN}:app", f"{UVICORN}:starlette_app"
-GTHREAD = "gunicorn --threads 16 -b 127.0.0.1:{port} 14_fastapi_vs_starlette:flask_app"
+GTHREAD = "gunicorn --threads 16 -b {host}:{port} 14_fastapi_vs_starlette:flask_app"
 MATRIX = {
     "method": "POST",
     "headers": (("Content-Type", "application/json"),),

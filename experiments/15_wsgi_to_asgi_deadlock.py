@@ -57,7 +57,7 @@ def stream() -> Iterator[str]:
 
 MODULE = "15_wsgi_to_asgi_deadlock"
 UVICORN = f"uvicorn {MODULE}:app --no-access-log --port {{port}}"
-GUNICORN = f"gunicorn {MODULE}:app -b 127.0.0.1:{{port}}"
+GUNICORN = f"gunicorn {MODULE}:app -b {{host}}:{{port}}"
 WORKERS = f"{GUNICORN} -k uvicorn_worker.UvicornWorker"
 BETTER = "--worker-connections 1000 --max-requests 1000 --max-requests-jitter 50"
 ONE = {"timeout_s": TIMEOUT_S}

@@ -68,7 +68,7 @@ def most_at_once() -> str:
 
 
 UVICORN = "uvicorn --no-access-log --port {port} 16_wsgi_to_asgi_concurrency"
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 16_wsgi_to_asgi_concurrency:flask_app"
+GUNICORN = "gunicorn -b {host}:{port} 16_wsgi_to_asgi_concurrency:flask_app"
 NEW = {"keepalive": False}
 ARMS = {
     "sync": (GUNICORN, "/", NEW),

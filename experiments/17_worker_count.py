@@ -78,10 +78,8 @@ def sync_sleep() -> str:
 
 N = os.cpu_count() or 1
 MANY = 2 * N + 1  # the line under test
-ASYNC = (
-    "gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} 17_worker_count:app"
-)
-SYNC = "gunicorn -k sync -b 127.0.0.1:{port} 17_worker_count:flask_app"
+ASYNC = "gunicorn -k uvicorn_worker.UvicornWorker -b {host}:{port} 17_worker_count:app"
+SYNC = "gunicorn -k sync -b {host}:{port} 17_worker_count:flask_app"
 GENTLY = {"warmup_s": 0.2}  # all at once would mostly be accepted by one worker
 ARMS = {
     "async cpu, 1": (f"{ASYNC} -w 1", "/cpu", GENTLY),

@@ -47,7 +47,7 @@ def sync_view() -> str:
     return "done"
 
 
-GUNICORN = "gunicorn -w 2 -b 127.0.0.1:{port} -k"
+GUNICORN = "gunicorn -w 2 -b {host}:{port} -k"
 ASYNC = f"{GUNICORN} uvicorn_worker.UvicornWorker 18_worker_recycling:app"
 ASGI = f"{GUNICORN} asgi 18_worker_recycling:app"
 THREADS = f"{GUNICORN} gthread --threads 8 18_worker_recycling:flask_app"

@@ -52,8 +52,8 @@ def flask_view() -> dict[str, str]:
     return {"message": "hello"}
 
 
-UVICORN_WORKER = "gunicorn -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port}"
-THREADS = "gunicorn -k gthread --threads 8 -b 127.0.0.1:{port}"
+UVICORN_WORKER = "gunicorn -k uvicorn_worker.UvicornWorker -b {host}:{port}"
+THREADS = "gunicorn -k gthread --threads 8 -b {host}:{port}"
 ARMS = {
     "FastAPI": (f"{UVICORN_WORKER} 19_sustained_rate:app", "/"),
     "Quart": (f"{UVICORN_WORKER} 19_sustained_rate:quart_app", "/"),

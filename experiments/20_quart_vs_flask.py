@@ -64,7 +64,7 @@ def flask_wait() -> str:
 
 
 UVICORN = "uvicorn --no-access-log --port {port} 20_quart_vs_flask"
-GUNICORN = "gunicorn -b 127.0.0.1:{port} 20_quart_vs_flask:flask_app --threads"
+GUNICORN = "gunicorn -b {host}:{port} 20_quart_vs_flask:flask_app --threads"
 OWN_CONTEXT = "--reset-contextvars"  # without it some answers are 500 (experiment 15)
 HELLO = {"connections": 32}
 ARMS = {

@@ -48,9 +48,9 @@ def view() -> dict[str, float]:  # the same for greenlets and threads
     return {"waited": WAIT_S}
 
 
-ASYNCIO = "gunicorn -b 127.0.0.1:{port} -k uvicorn_worker.UvicornWorker"
+ASYNCIO = "gunicorn -b {host}:{port} -k uvicorn_worker.UvicornWorker"
 FLASK = (  # which has room for 1000 connections unless told
-    "gunicorn -b 127.0.0.1:{port} --worker-connections 2000 "
+    "gunicorn -b {host}:{port} --worker-connections 2000 "
     "21_thousand_waiting_clients:flask_app"
 )
 ARMS = {

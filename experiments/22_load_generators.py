@@ -51,7 +51,7 @@ NGINX = """ ON=;
             client_body_temp_path in; proxy_temp_path out; fastcgi_temp_path fastcgi;
             uwsgi_temp_path uwsgi; scgi_temp_path scgi; ssl_session_tickets off;
             ssl_certificate certificate; ssl_certificate_key key;
-            server {{ listen 127.0.0.1:{port} backlog=4096 $ON; root $PWD;
+            server {{ listen {host}:{port} backlog=4096 $ON; root $PWD;
                 location = / {{ return 200 hello; }}
                 location = /varied {{ return 200 1\\$request_id; }} }} }}" > conf;
     nginx -e stderr -p $PWD -c conf'"""

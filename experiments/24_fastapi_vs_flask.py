@@ -99,7 +99,7 @@ JSON = (("Content-Type", "application/json"),)
 POST = {"method": "POST", "headers": JSON, "body": b'{"who": "Ada", "items": [1, 2]}'}
 MANY = {"connections": 100}
 FASTAPI = "uvicorn --no-access-log --port {port} 24_fastapi_vs_flask:app"
-FLASK = "gunicorn -b 127.0.0.1:{port} 24_fastapi_vs_flask:flask_app --threads"
+FLASK = "gunicorn -b {host}:{port} 24_fastapi_vs_flask:flask_app --threads"
 ARMS = {
     "Flask, hello": (f"{FLASK} 4", "/"),
     "FastAPI, hello": (FASTAPI, "/"),

@@ -100,7 +100,7 @@ POSTGRES = """[ $(id -u) = 0 ] && chown nobody . && set -- setpriv --reuid=nobod
 SELECT id, md5(id::text) name FROM generate_series(1, 500) id" |
 "$@" postgres --single -j -D . postgres;
 exec "$@" postgres -D . -k $PWD -c listen_addresses= -c max_connections=400"""
-GUNICORN = "gunicorn --preload -b 127.0.0.1:{port} 25_async_is_not_faster:flask_app"
+GUNICORN = "gunicorn --preload -b {host}:{port} 25_async_is_not_faster:flask_app"
 UVICORN = "uvicorn --no-access-log --port {port} 25_async_is_not_faster:app"
 FEW, MANY = f"env POOL=1 {UVICORN} --workers 5", f"env POOL=10 {UVICORN} --workers 5"
 STEADY = {"keepalive": False, "rate": 500, "duration_s": 4.2}

@@ -59,8 +59,8 @@ GRANIAN = (  # under test, with the options of the source
     "--log-level warning --port {port} 31_granian_asgi"
 )
 UVICORN = "uvicorn --no-access-log --lifespan off --port {port} 31_granian_asgi"
-GUNICORN = "gunicorn -k asgi -b 127.0.0.1:{port} 31_granian_asgi"
-HYPERCORN = "hypercorn -k uvloop --backlog 2048 -b 127.0.0.1:{port} 31_granian_asgi"
+GUNICORN = "gunicorn -k asgi -b {host}:{port} 31_granian_asgi"
+HYPERCORN = "hypercorn -k uvloop --backlog 2048 -b {host}:{port} 31_granian_asgi"
 ONE, TWO = "taskset -c 0", "taskset -c 0,1"
 FEW = {"connections": 32}
 ARMS = {

@@ -64,7 +64,7 @@ GRANIAN = (  # under test, with the options of the source
     "granian --interface wsgi --http 1 --no-ws --log-level warning --port {port} "
     "32_granian_wsgi"
 )
-GUNICORN = "gunicorn -k gthread -b 127.0.0.1:{port} 32_granian_wsgi"
+GUNICORN = "gunicorn -k gthread -b {host}:{port} 32_granian_wsgi"
 ONE, TWO = "taskset -c 0", "taskset -c 0,1"
 ARMS = {
     "Granian": (f"{ONE} {GRANIAN}:static --blocking-threads 1", "/"),

@@ -72,7 +72,7 @@ SMALL, LARGE = f"/{PIECES}/1", "/20/5000"  # pieces of 13 and of 65,000 bytes
 SLOW = {"requests": 10}  # and to the end of the last, as there are so few
 UVICORN = "uvicorn --no-access-log --port {port} 33_streaming_generator:app"
 OWN = "flask --app 33_streaming_generator:flask_app run --port {port}"
-GTHREAD = "gunicorn --threads 4 -b 127.0.0.1:{port} 33_streaming_generator:flask_app"
+GTHREAD = "gunicorn --threads 4 -b {host}:{port} 33_streaming_generator:flask_app"
 ARMS = {
     "Flask": (OWN, f"/plain{SMALL}"),
     "Flask, gthread": (GTHREAD, f"/plain{SMALL}"),

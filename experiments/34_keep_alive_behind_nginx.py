@@ -85,7 +85,7 @@ NGINX = """ & until test -S app.sock; do sleep 0.1; done;
         client_body_temp_path in; proxy_temp_path out; fastcgi_temp_path fastcgi;
         uwsgi_temp_path uwsgi; scgi_temp_path scgi;
         upstream app {{ server unix:$PWD/app.sock; keepalive 100; }}
-        server {{ listen 127.0.0.1:{port}; location / {{
+        server {{ listen {host}:{port}; location / {{
             proxy_pass http://app; proxy_http_version 1.1;
             proxy_set_header Connection \\"\\"; }} }} }}" > conf;
     nginx -e stderr -p $PWD -c conf'"""

@@ -54,10 +54,14 @@ class Histogram:
         self.counts: NDArray[np.int64] = np.frombuffer(self.hdr.counts, dtype=np.int64)
 
     @classmethod
-    def of_seconds(cls, values_s: Iterable[float]) -> Histogram:
+    def of(cls, values_ns: NDArray[np.int64]) -> Histogram:
         histogram = cls()
-        histogram.record(np.rint(np.fromiter(values_s, float) * 1e9).astype(np.int64))
+        histogram.record(values_ns)
         return histogram
+
+    @classmethod
+    def of_seconds(cls, values_s: Iterable[float]) -> Histogram:
+        return cls.of(np.rint(np.fromiter(values_s, float) * 1e9).astype(np.int64))
 
     def record(self, values_ns: NDArray[np.int64], counts: NDArray[np.int64] | None = None) -> None:
         """Add values, shape (n,), in ns, each as often as `counts` says, if it is given.

@@ -44,6 +44,7 @@ def merge(runs: Sequence[Run]) -> Run:
         errors=add_counts(run.errors for run in runs),
         histograms=merge_all_histograms([run.histograms for run in runs]),
         series=[],
+        shards=[],
         stretches=_join_stretches([run.stretches for run in runs]),
         targets=[merge_targets(parts) for parts in zip(*(r.targets for r in runs), strict=True)],
         classes=_merge_classes(runs),

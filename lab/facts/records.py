@@ -17,6 +17,7 @@ from lab.facts.histogram import PERCENTILES, Figures, Histogram
 from lab.facts.interval import Interval, percentile_interval
 from lab.facts.kinds import Count, Positive, Rate, Seconds, Share
 from lab.facts.named import NamedTimes, ServerTiming, add_ends, add_figures
+from lab.facts.shards import Shard
 
 
 class ErrorKind(StrEnum):
@@ -49,6 +50,7 @@ class Topic(StrEnum):
     STEAL = "steal"
     NEIGHBOUR = "neighbour"
     SPREAD = "spread"
+    SHARDS = "shards"
 
 
 class Trust(StrEnum):
@@ -89,6 +91,7 @@ class Asked:
     abort: str = ""  # what was to end it early
     warmup_s: float = 0.0
     processes: Positive = 1
+    cluster: str = ""  # of Dask, whose workers the processes were
     share: tuple[int, int] = (0, 1)
     client: str = "wire"  # or the command of another tool
     seed: int = 1
@@ -156,6 +159,7 @@ class ClientCost(Cost):
     in_flight: float = 0.0  # requests under way on average while load was on
     planned: int | None = None  # requests of an open loop
     sent: int | None = None  # of them
+    start_skew_s: float | None = None  # after the moment at which several were to begin
     listen_overflows: int = 0  # connections dropped for a full listen queue
     neighbour: str = ""  # the busiest of all other processes
     neighbour_busy: Share = 0.0  # of one core
@@ -285,6 +289,7 @@ class Run:
     # Response times of whole answers, ok or not, by the class of their status; see classes_of()
     classes: list[NamedTimes] = field(default_factory=list)
     server_timing: ServerTiming | None = None  # where it was asked for
+    shards: list[Shard] = field(default_factory=list)  # where several shared the load
     curve: list[Point] = field(default_factory=list)  # rates tried in a search
     slo: Objectives | None = None
     quoted_s: Figures = field(default_factory=dict)  # times that another tool gave

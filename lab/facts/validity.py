@@ -153,6 +153,16 @@ def _neighbour(run: Run) -> str | None:
     return f"close {run.client.neighbour}: it used {busy} of a core meanwhile"
 
 
+def _shards(run: Run) -> str | None:
+    unlike = [
+        f"{shard.name} is unlike the others: {shard.unlike}" for shard in run.shards if shard.unlike
+    ]
+    if not unlike:
+        return None
+    remedy = "look at that machine and its way to the server, or leave it out"
+    return f"{'; '.join(unlike)}: {remedy}"
+
+
 # ---- How far noise can have moved a throughput ---------------------------------------------
 def _lost_to_steal(run: Run, cores: int) -> float:
     """The hypervisor kept a share of all cores' time. All of it may have come from the one core
@@ -209,6 +219,7 @@ CHECKS = (
     Check(Topic.OVERFLOWS, _overflows, Effect.ENDS),
     Check(Topic.RESTARTS, _restarts, Effect.ENDS),
     Check(Topic.STEAL, _steal, Effect.WIDENS, _lost_to_steal),
+    Check(Topic.SHARDS, _shards, Effect.BOUNDS),
     Check(Topic.NEIGHBOUR, _neighbour, Effect.WIDENS, _lost_to_neighbour),
 )
 EFFECTS: Mapping[Topic, Effect] = {check.topic: check.effect for check in CHECKS}

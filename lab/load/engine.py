@@ -25,6 +25,7 @@ from lab.load.servertiming import ServerTimings
 from lab.load.tally import Tally
 from lab.load.template import Template
 
+SHORTEST_TICK_S = 0.002
 TICK_S = 0.1  # how often times are folded and time-outs looked for
 DIRECT_BYTES = 2048  # a request of this size always fits an empty send buffer
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.01, 1.0  # between attempts of a connection refused
@@ -137,6 +138,10 @@ class Engine:
     clock, the tally, the time-outs and the end.
     """
 
+    starts_ns: int | None = None  # when the window is to begin, where others begin theirs then
+    late_ns = 0  # after that
+    keeps_seconds = False  # whether each second is to have its histogram
+
     def __init__(self, load: Load) -> None:
         self.load = load
         self.host = str(load.parsed.host)
@@ -162,12 +167,12 @@ class Engine:
 
     def begin(self, requests: float, duration_s: float) -> None:
         """Start counting from nothing, for the warm-up or for the window that is measured."""
-        self.tally = Tally(len(self.templates), keeps_seconds=bool(self.load.ramp))
+        self.tally = Tally(len(self.templates), self.keeps_seconds or bool(self.load.ramp))
         for template in self.templates:
             template.forget()
             template.alike = self.tally.times_of(200, target=template.number)
         self.timings = ServerTimings() if self.load.server_timing else None
-        self.chance = random.Random(self.load.seed)
+        self.chance = random.Random(self.load.seed + self.load.share[0])
         self.deck = self._deal()
         # What may still be sent is in `left`, which the hot path counts down by itself, unless
         # there is more to a request than to send the same bytes at once.
@@ -178,7 +183,7 @@ class Engine:
         self.in_flight = self.loop_lag_s = 0.0
         self.settled = asyncio.Event()
         self.cpu_s, self.queued_s = -process_time(), -queued_s()
-        self.began_ns = self.ended_ns = perf_counter_ns()
+        self.began_ns = self.ended_ns = self.starts_ns or perf_counter_ns()
         self.started = datetime.now(UTC)
 
     def _deal(self) -> Iterator[Template]:
@@ -314,12 +319,16 @@ class Engine:
         user interrupts stays unfinished.
         """
         self.begin(requests or math.inf, duration_s)
+        while perf_counter_ns() < self.began_ns:  # for 2 ms at most
+            pass
+        self.late_ns = perf_counter_ns() - self.began_ns
         self.launch(duration_s, opening_s)
         now_ns = perf_counter_ns()
         while not self.settled.is_set():
-            expected_ns = now_ns + TICK_S * 1e9
+            wait_s = self._until_tick_s(now_ns)
+            expected_ns = now_ns + wait_s * 1e9
             with suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
+                async with asyncio.timeout(wait_s):
                     await self.settled.wait()
             now_ns = perf_counter_ns()
             self.loop_lag_s = max(self.loop_lag_s, (now_ns - expected_ns) / 1e9)
@@ -332,6 +341,13 @@ class Engine:
                 self.fold()
             tick(elapsed_s)
         self._end()
+
+    def _until_tick_s(self, now_ns: int) -> float:
+        """A tenth of a second; less where a second of the series ends before, so that those of
+        several that began together are the same.
+        """
+        second_s = len(self.tally.series) + 1 - (now_ns - self.began_ns) / 1e9
+        return min(TICK_S, max(second_s, SHORTEST_TICK_S))
 
     def _end(self) -> None:
         self.ended_ns = perf_counter_ns()

@@ -60,6 +60,7 @@ class Load:
     abort: str = ""  # what ends it early: "failed>5%,p99>2s"
     warmup_s: float = 0.0
     processes: int = 1
+    cluster: str = ""  # whose workers put it on: "local", an address or a scheduler's file
     share: tuple[int, int] = (0, 1)  # number and count of the processes that share a plan
     client: str = "wire"  # or aiohttp
     seed: int = 1
@@ -204,9 +205,10 @@ def _check_forms(load: Load) -> None:
     if load.client not in CLIENTS:
         raise ValueError(f"client is {load.client!r}: it must be wire or aiohttp")
     words = [load.url, load.name, load.expect or "", load.unix_socket or ""]
-    if load.processes > 1 and not is_text("".join(words)):
+    is_one = load.processes == 1 and not load.cluster
+    if not is_one and not is_text("".join(words)):
         raise ValueError("a URL, a name or what is expected is not UTF-8: use one process")
-    if load.samples and (load.processes > 1 or Path(load.samples).suffix not in LOGS):
+    if load.samples and (not is_one or Path(load.samples).suffix not in LOGS):
         raise ValueError(f"samples in {load.samples}: a .csv or .ndjson file, of one process")
     if load.ramp and load.warmup_s:
         raise ValueError("warmup_s is not for a ramp: let it begin with a low rate")

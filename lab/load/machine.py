@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 
 from lab.facts.records import ClientCost, Memory, Run, ServerCost
@@ -26,13 +27,13 @@ from lab.load.processtable import (
 class Machine:
     """What the processes of this machine had used when this was made, to be subtracted."""
 
-    def __init__(self, server_pid: int | None) -> None:
+    def __init__(self, server_pid: int | None, helpers: Collection[int] = ()) -> None:
         table = read_processes()
         self.tree = tree_of(server_pid, table) if server_pid else []
         self.server_cpu_s = sum(process.own_s + process.reaped_s for process in self.tree)
         self.server_queued_s = add_known([read_threads_queued_s(one.pid) for one in self.tree])
         me = os.getpid()  # and with me what I started, such as a load beside this one
-        ours = {one.pid for one in (*self.tree, *children_of(me, table))} | {me}
+        ours = {one.pid for one in (*self.tree, *children_of(me, table))} | {me, *helpers}
         self.others = {one.key: one for one in table.values() if one.pid not in ours}
         self.times = read_cpu_times()
 
@@ -61,9 +62,9 @@ class Machine:
 class Account:
     """What the server and the machine do from when this is made, for the record of a run."""
 
-    def __init__(self, server_pid: int | None, url: str) -> None:
-        self.server_pid = server_pid
-        self.before = Machine(server_pid)
+    def __init__(self, server_pid: int | None, url: str, helpers: Collection[int] = ()) -> None:
+        self.server_pid, self.helpers = server_pid, helpers
+        self.before = Machine(server_pid, helpers)
         self.memory = self.before.memory()
         self.port = find_local_port(url)
         self.drops = self._read_drops()
@@ -89,9 +90,10 @@ class Account:
         What is there to begin with is what its own client saw: counts, times, and of its cost
         the processor time. Shares of time and requests are made here.
         """
-        after = Machine(self.server_pid)
+        after = Machine(self.server_pid, self.helpers)
         environment = run.environment if run.environment.cores else environment_of()
-        steal = steal_share(self.before.times, after.times)
+        elsewhere = [shard.steal for shard in run.shards]  # on other machines
+        steal = max([steal_share(self.before.times, after.times), *elsewhere])
         complete = replace(
             run,
             client=self._add_disturbances(run, after),

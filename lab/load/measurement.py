@@ -13,13 +13,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter_ns, process_time
-from typing import Any
+from typing import Any, Protocol
 
 import uvloop
 
 from lab.facts.abort import Seen, find_reason, parse_aborts
 from lab.facts.errors import CannotRun, Interrupted
-from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Target
+from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Second, Target
 from lab.load.answerlog import AnswerLog
 from lab.load.engine import REMEDIES, Client, Engine
 from lab.load.interrupts import Interrupts
@@ -46,6 +46,20 @@ class PartlyLost(CannotRun):
         self.record = record
 
 
+class Leader(Protocol):
+    """Who has several begin at the same moment, and adds up what they see."""
+
+    @property
+    def keeps_seconds(self) -> bool:
+        """Whether each second of the series is to have its histogram."""
+
+    async def wait_to_start(self) -> int | None:
+        """Returns when to start, in ns of our clock, some 2 ms before; None: at once."""
+
+    def note_series(self, series: Sequence[Second]) -> None:
+        """Is told of the series again and again while it grows."""
+
+
 def ignore(counts: Counts | None, elapsed_s: float) -> None:
     """A watch that sees nothing."""
 
@@ -54,10 +68,11 @@ class Measurement:
     """One load from this process: its engine, its account, and the records on the way."""
 
     def __init__(
-        self, load: Load, watch: Watch, checkpoint: Checkpoint | None, interrupts: Interrupts
-    ) -> None:
+        self, load: Load, watch: Watch, checkpoint: Checkpoint | None, interrupts: Interrupts,
+        leader: Leader | None = None,
+    ) -> None:  # fmt: skip
         self.load, self.watch, self.checkpoint = load, watch, checkpoint
-        self.interrupts = interrupts
+        self.interrupts, self.leader = interrupts, leader
         self.dns_s: float | None = None
         self.saved_s = 0.0  # when a record was last saved
         self.aborts = parse_aborts(load.abort)
@@ -100,6 +115,8 @@ class Measurement:
             self.account = Account(load.pid, load.url)
             if load.samples:
                 engine.log = AnswerLog(Path(load.samples))
+            if self.leader:
+                await self._wait_to_start(self.leader)
             await engine.run_phase(load.requests, load.duration_s or math.inf, self._tick)
             return self.record()
 
@@ -116,6 +133,16 @@ class Measurement:
             raise engine.fault
         if engine.interrupted:
             raise Interrupted
+
+    async def _wait_to_start(self, leader: Leader) -> None:
+        then, task = self.interrupts.then, asyncio.current_task()
+        assert task
+        self.interrupts.then = partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel)
+        if self.interrupts.came:
+            raise Interrupted
+        self.engine.keeps_seconds = leader.keeps_seconds
+        self.engine.starts_ns = await leader.wait_to_start()
+        self.interrupts.then = then
 
     async def _look_up_name(self) -> None:
         engine, began_ns = self.engine, perf_counter_ns()
@@ -136,6 +163,8 @@ class Measurement:
         if self.checkpoint and elapsed_s > self.saved_s + CHECKPOINT_S:
             self.saved_s = elapsed_s
             self.checkpoint(self.record())
+        if self.leader:
+            self.leader.note_series(self.engine.tally.series)
         self.watch(self.engine.tally.total, elapsed_s)
 
     def _look_for_abort(self, elapsed_s: float) -> None:
@@ -187,6 +216,7 @@ class Measurement:
             in_flight=engine.in_flight,
             planned=int(engine.planned) if self.load.rate else None,
             sent=int(engine.planned) - engine.given_up if self.load.rate else None,
+            start_skew_s=engine.late_ns / 1e9 if engine.starts_ns else None,
         )
 
 

@@ -9,7 +9,6 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from time import perf_counter_ns
 
 from lab.facts.arrays import np
@@ -85,8 +84,8 @@ class OpenLoop(Engine):
 
     def begin(self, requests: float, duration_s: float) -> None:
         super().begin(0, duration_s)
-        self.planned, (first, step) = 0, self.load.share
-        self.plan = islice(plan_due_ns(self.load, requests, duration_s), first, None, step)
+        self.planned = 0
+        self.plan = plan_due_ns(self.load, requests, duration_s)
         self.idle: deque[Client] = deque()
         self.unopened = list[Client](self.clients)
         self.next_ns = self.began_ns + next(self.plan, math.inf)

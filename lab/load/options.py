@@ -87,6 +87,15 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--connect-timeout", dest="connect_timeout_s", type=TIME, metavar="T", help="(as --timeout)"
     )
+    _add_client_options(parser)
+    add = parser.add_argument_group("objective").add_argument
+    add("--slo", metavar="OBJECTIVES", help='exit 3 when broken: "p99<50ms,failed<0.1%%"')
+    add("--abort", metavar="CONDITIONS", help='end early, exit 3: "failed>5%%,p99>2s"')
+    add("--find-max", action="store_true", help="the highest rate that keeps --slo; -z a step")
+
+
+def _add_client_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("who sends it").add_argument
     add(
         "--processes",
         type=COUNT,
@@ -94,11 +103,13 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         default=1,
         help="share the load among N processes (1)",
     )
+    add(
+        "--cluster",
+        metavar="ADDRESS|FILE|local",
+        default="",
+        help="share the load among the workers of a Dask cluster",
+    )
     add("--client", choices=CLIENTS, default="wire", help="what sends the requests (wire)")
-    add = parser.add_argument_group("objective").add_argument
-    add("--slo", metavar="OBJECTIVES", help='exit 3 when broken: "p99<50ms,failed<0.1%%"')
-    add("--abort", metavar="CONDITIONS", help='end early, exit 3: "failed>5%%,p99>2s"')
-    add("--find-max", action="store_true", help="the highest rate that keeps --slo; -z a step")
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:

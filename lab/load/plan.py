@@ -14,9 +14,16 @@ _CHUNK = 1 << 14  # times made at once
 
 
 def plan_due_ns(load: Load, requests: float, duration_s: float) -> Iterator[int]:
-    """When requests are due in an open loop, in ns after its start."""
+    """When requests are due in an open loop, in ns after its start: those of its share.
+
+    Each of several takes every n-th of a constant plan, and of Poisson arrivals those that fall
+    to it by lot. Parts of a Poisson process that were drawn so are Poisson processes themselves,
+    independent of each other; and together all are the plan of one.
+    """
     assert load.rate
     order, done, last = np.random.default_rng(load.seed), 0, 0.0
+    number, of = load.share
+    lots = np.random.default_rng([load.seed, of])
     if load.arrivals == "constant" and duration_s < math.inf:
         requests = min(requests, math.ceil(load.rate * duration_s - 1e-9))
     while done < requests:
@@ -27,7 +34,10 @@ def plan_due_ns(load: Load, requests: float, duration_s: float) -> Iterator[int]
             until = last + order.exponential(1, count).cumsum()
             last = until[-1]
         due_s = _find_due_s(load, until)
-        yield from (due_s[due_s < duration_s] * 1e9).astype(np.int64).tolist()
+        is_ours = np.arange(done, done + count) % of == number
+        if load.arrivals == "poisson" and of > 1:
+            is_ours = lots.integers(of, size=count) == number
+        yield from (due_s[is_ours & (due_s < duration_s)] * 1e9).astype(np.int64).tolist()
         done += count
         if due_s[-1] >= duration_s:
             return
@@ -76,8 +86,9 @@ def split_load(load: Load) -> list[Load]:
     requests = [load.requests] * n  # in an open loop each takes its times of the whole plan
     if load.requests and not load.rate:
         requests = [*_split(load.requests, n)]
+    alone = replace(load, processes=1, cluster="", pid=None, abort="")
     return [
-        replace(load, processes=1, connections=c, requests=r, share=(number, n), pid=None)
+        replace(alone, connections=c, requests=r, share=(number, n))
         for number, (c, r) in enumerate(zip(_split(load.connections, n), requests, strict=True))
     ]
 

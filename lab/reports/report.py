@@ -14,6 +14,7 @@ from lab.facts.text import WIDTH, count_of, duration, percent, size, three_digit
 from lab.reports.chart import draw_buckets, draw_histograms, draw_sparkline
 from lab.reports.parts import tabulate_classes, tabulate_curve, tabulate_targets, tabulate_timing
 from lab.reports.safe import make_safe
+from lab.reports.shards import tabulate_shards
 from lab.reports.table import Block, Table, format_cells, render
 
 MOST_RANKS = 20  # of percentiles that a source says: of more, the usual ones are shown
@@ -49,6 +50,7 @@ def report(
         blocks += [["Response times by class of status"], tabulate_classes(run.classes)]
     blocks += tabulate_timing(run.server_timing) if run.server_timing else []
     blocks += [["Targets"], tabulate_targets(run.targets)] if run.targets else []
+    blocks += [["Shares of the load"], tabulate_shards(run.shards)] if run.shards else []
     blocks += [["Rates tried"], tabulate_curve(run.curve)] if run.curve else []
     if run.load.ramp:
         blocks += [["Rates of the ramp"], tabulate_curve(trace_ramp(run.series, MOST_RATES))]
@@ -67,7 +69,9 @@ def describe_load(load: Asked) -> str:
     amount = [count_of(load.requests, "request")] if load.requests else []
     amount += [duration(load.duration_s)] if load.duration_s else []
     client = f"{load.client} client"
-    if load.processes > 1:
+    if load.cluster:
+        client += f" on {count_of(load.processes, 'worker')} of {load.cluster}"
+    elif load.processes > 1:
         client += f" in {load.processes} processes"
     return ", ".join([connections, _describe_loop(load), " or ".join(amount), client])
 

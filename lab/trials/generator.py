@@ -19,7 +19,7 @@ from lab.facts.histogram import Histogram
 from lab.facts.records import ClientCost, Connections, Histograms, Run
 from lab.load.load import Load
 from lab.load.machine import Account
-from lab.load.processes import Share
+from lab.load.processes import Beside
 from lab.readers.files import read
 from lab.trials.servers import ENVIRONMENT
 
@@ -30,16 +30,12 @@ def load_beside(load: Load | None) -> Iterator[None]:
     if load is None:
         yield
         return
-    with Share() as share:
-        share.wait_until_ready()
-        share.begin(load)
-        if not share.wait_until_under_way():
+    with Beside(load) as beside:
+        if not beside.wait_until_under_way():
             raise CannotRun(f"the load beside it, on {load.url}, has ended")
         yield
-        share.stop()
-        share.follow()
-        failed = share.record().failed
-    if failed:
+        record = beside.finish()
+    if record is None or record.failed:
         raise CannotRun(f"the load beside failed: look at what {load.url} answers")
 
 

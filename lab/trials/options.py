@@ -28,6 +28,8 @@ class Options:
     connections: int | None
     seed: int
     client: str
+    cluster: str  # of Dask, whose workers put the load on
+    host: str  # at which they reach this machine
     list: bool
     serve: str | None
     port: int
@@ -71,6 +73,8 @@ def make_parser(name: str, title: str) -> Parser:
     add("--connections", type=parse_count, metavar="N", help="at once, for all arms")
     add("--seed", type=int, default=1, metavar="N", help="of the order in the rounds (1)")
     add("--client", choices=("wire", "aiohttp"), default="wire", help="(wire)")
+    add("--cluster", metavar="ADDRESS", default="", help="load from a Dask cluster's workers")
+    add("--host", metavar="ADDRESS", default="", help="at which they reach the servers here")
     add = parser.add_argument_group("instead").add_argument
     add("--list", action="store_true", help="only list the arms")
     add("--serve", metavar="ARM", help="only serve this arm, to look at it or load it yourself")
@@ -100,6 +104,8 @@ def parse_options(parser: Parser) -> Options:
         connections=given.connections,
         seed=given.seed,
         client=given.client,
+        cluster=given.cluster,
+        host=given.host,
         list=given.list,
         serve=given.serve,
         port=given.port,

@@ -32,6 +32,7 @@ from lab.load.load import Load
 from lab.load.processtable import Process, read_processes, tree_of
 
 HOST = "127.0.0.1"
+HOST_OF = {"uvicorn": "UVICORN_HOST", "granian": "GRANIAN_HOST", "flask": "FLASK_RUN_HOST"}
 PORTS = range(20_000, 32_000)  # of servers
 START_S, FIRST_START_S = 30.0, 300.0  # how long a server may take; the second with a download
 ASK_S = 10.0  # for a whole answer
@@ -180,19 +181,23 @@ def _held_to(limit_s: float, connection: HTTPConnection) -> Iterator[None]:
 class Server(Guarded):
     """A server, started from a literal command line in an experiment's folder."""
 
+    host = HOST  # at which a client reaches it
+
     def __init__(
-        self, name: str, command: str, folder: Path, environment: Mapping[str, str] | None = None
-    ) -> None:
-        self.name = name
+        self, name: str, command: str, folder: Path,
+        environment: Mapping[str, str] | None = None, host: str = HOST,
+    ) -> None:  # fmt: skip
+        self.name, self.host = name, host
         self.port = find_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self.command = command.format(port=self.port, host=HOST)
+        self.url = f"http://{host}:{self.port}"
+        self.command = command.format(port=self.port, host=host)
         argv = shlex.split(self.command)
         if shutil.which(argv[0], path=PATH) is None:
             raise CannotRun(f"arm {name!r}: no {argv[0]} here: pip install -r requirements.txt")
         self.cores, self.client_cores = cores_for(command)
         self.known: set[tuple[int, float]] = set()  # its processes when it was last loaded
-        super().__init__(argv, folder, {**ENVIRONMENT, **(environment or {})}, cores=self.cores)
+        whole = {**ENVIRONMENT, **say_host(name, command, host), **(environment or {})}
+        super().__init__(argv, folder, whole, cores=self.cores)
 
     def wait_until_ready(self, path: str) -> None:
         """Poll until the server answers anything at all, while its process lives."""
@@ -212,10 +217,10 @@ class Server(Guarded):
         if load.parsed.scheme == "https":  # with a certificate of its own
             tls = ssl._create_unverified_context()
             connection: HTTPConnection = HTTPSConnection(
-                HOST, self.port, timeout=ASK_S, context=tls
+                self.host, self.port, timeout=ASK_S, context=tls
             )
         else:
-            connection = HTTPConnection(HOST, self.port, timeout=ASK_S)
+            connection = HTTPConnection(self.host, self.port, timeout=ASK_S)
         with closing(connection), _held_to(ASK_S, connection):
             path = load.parsed.raw_path_qs
             connection.request(load.method, path, load.body or None, dict(load.headers))
@@ -257,16 +262,27 @@ class Server(Guarded):
         return errors[-1] if errors else ""
 
 
+def say_host(name: str, command: str, host: str) -> dict[str, str]:
+    """What tells a server where to listen whose command does not say it with {host}."""
+    if host == HOST or "{host}" in command:
+        return {}
+    known = [word for word in shlex.split(command) if word in HOST_OF]
+    if not known:
+        why = f"arm {name!r} listens on this machine alone"
+        raise CannotRun(f"{why}: write {{host}} where its command says {HOST}")
+    return {HOST_OF[known[0]]: host}
+
+
 @contextmanager
 def run_servers(
     commands: Mapping[str, tuple[str, str]], folder: Path,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None, host: str = HOST,
 ) -> Iterator[dict[str, Server]]:  # fmt: skip
     """The servers of {name: (command, path)}, started together, ready, and stopped together."""
     started: dict[str, Server] = {}
     with stopped_together(started):
         for name, (command, _) in commands.items():
-            started[name] = Server(name, command, folder, environment)
+            started[name] = Server(name, command, folder, environment, host)
         for name, (_, path) in commands.items():
             started[name].wait_until_ready(path)
         yield started

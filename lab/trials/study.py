@@ -27,6 +27,7 @@ from lab.facts.verdict import (
     ratios_of,
     rule_of,
 )
+from lab.load.clusterchecks import find_own_address
 from lab.load.environment import environment_of
 from lab.load.expectation import Expectation
 from lab.load.load import Load
@@ -100,6 +101,7 @@ class Study:
             url=f"http://{HOST}/",
             connections=options.connections or fewer or dials.connections,
             client=options.client,
+            cluster=options.cluster,
             requests=dials.requests,
             duration_s=None if dials.requests else dials.duration_s,
         )
@@ -220,6 +222,7 @@ class Study:
                 warmup_s=self._warmup_s(),
                 is_quick=options.is_quick,
                 seed=options.seed,
+                host=options.host or find_own_address(options.cluster),
                 packages=self.script.packages,
                 expected=self.expected,
                 environment=environment,

@@ -30,6 +30,7 @@ from lab.trials.arms import Dose, Seen, Setups
 from lab.trials.generator import generate, load_beside
 from lab.trials.servers import (
     FIRST_START_S,
+    HOST,
     Server,
     count_workers,
     run_servers,
@@ -54,6 +55,7 @@ class Plan:
     warmup_s: float
     is_quick: bool  # one launch, however wide the interval
     seed: int
+    host: str = HOST  # at which the client reaches the servers
     packages: frozenset[str]  # whose versions are looked up in old arms
     expected: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict)  # of services
@@ -162,7 +164,7 @@ class Trial:
         is_first = launch == 0 and any(c.startswith("uv ") for c, _ in commands.values())
         text = f"launch {launch + 1}: starting {count_of(len(commands), 'server')}"
         progress.say(text, takes_s=FIRST_START_S if is_first else 0.0)
-        with run_servers(commands, plan.folder, plan.environment) as started:
+        with run_servers(commands, plan.folder, plan.environment, plan.host) as started:
             servers = {name: started[first] for name, first in of.items()}
             for name, server in servers.items():
                 self.seen[name].idle = Machine(server.pid).memory()

@@ -6,6 +6,7 @@ import pytest
 from builders import CLIENT, ENVIRONMENT, LOAD, OPEN_LOOP, SERVER, make_run
 
 from lab.facts.records import Topic, Trust
+from lab.facts.shards import Shard
 from lab.facts.validity import EFFECTS, Effect, find_doubts
 
 BUSY = replace(CLIENT, cpu_s=0.9)
@@ -49,6 +50,10 @@ DOUBTFUL = {
     Topic.NEIGHBOUR: (
         {"client": replace(CLIENT, neighbour_busy=0.5)},
         ("close cron (process 7)", "used 50 % of a core"),
+    ),
+    Topic.SHARDS: (
+        {"shards": [Shard(name="worker 7", share=0.5, requests=9, ok=9, unlike="it is late")]},
+        ("worker 7 is unlike the others: it is late", "leave it out"),
     ),
 }
 

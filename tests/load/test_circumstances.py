@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import psutil
 import pytest
@@ -125,6 +125,38 @@ def test_a_process_that_is_killed_is_named_and_what_there_is_is_kept(
     assert not record["interrupted"]
     assert record["requests"] <= len(server.requests)
     assert record["ok"] > (1000 if saved else 5)
+
+
+def test_a_process_that_stands_still_ends_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.01)) as server:
+        arguments = ["--processes", 2, "-z", "60s", "-c", 4, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 20, 60)
+            victim = psutil.Process(process.pid).children()[0]
+            victim.suspend()
+            began_s = monotonic()
+            _, stderr = process.communicate(timeout=20)
+            took_s = monotonic() - began_s
+    assert (process.returncode, took_s < 10) == (1, True)
+    assert str(victim.pid) in stderr.splitlines()[-1]
+    assert "50 % of the load" in stderr.splitlines()[-1]
+    assert json.loads(path.read_text())["validity"]["verdict"] == "INVALID"
+    assert not victim.is_running()
+
+
+def test_shares_end_when_their_leader_stands_still() -> None:
+    with Server(delayed(0.01)) as server:
+        with started("--processes", 2, "-z", "60s", "-c", 4, server.url) as process:
+            wait_until(lambda: len(server.requests) > 20)
+            children = psutil.Process(process.pid).children()
+            process.send_signal(signal.SIGSTOP)
+            _, alive = psutil.wait_procs(children, 10)
+            sent = len(server.requests)
+            sleep(0.3)
+            process.kill()
+        assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+        assert len(server.requests) == sent
 
 
 def test_processes_end_with_the_one_that_started_them() -> None:

@@ -50,10 +50,7 @@ def test_a_poisson_ramp_has_the_rates_of_the_constant_one(ends: tuple[float, flo
 
 def test_the_shares_of_a_ramp_add_up() -> None:
     whole = Load(url=URL, ramp=(10.0, 400.0), duration_s=2.0, connections=6, processes=3)
-    parts = []
-    for part in split_load(whole):
-        first, step = part.share
-        parts.append(list(plan_due_ns(part, math.inf, 2.0))[first::step])
+    parts = [list(plan_due_ns(part, math.inf, 2.0)) for part in split_load(whole)]
     assert sorted(chain(*parts)) == plan_ns(whole)
 
 

@@ -13,6 +13,7 @@ import pytest
 from servers import Answer, in_turn, self_signed
 from servers import Server as Listener
 
+from lab.facts.errors import CannotRun
 from lab.load.guarded import GUARD
 from lab.load.load import Load
 from lab.trials import servers
@@ -64,6 +65,28 @@ def test_servers_answer_and_are_gone_together():
         assert started["two"].note_processes() == 0
         pids = [server.pid for server in started.values()]
     assert not any(map(psutil.pid_exists, pids))
+
+
+@linux
+def test_a_server_listens_where_the_client_reaches_it():
+    command = "python -m http.server --bind {host} {port}"
+    with run_servers({"one": (command, "/")}, FOLDER, host="127.0.0.2") as started:
+        assert started["one"].url.startswith("http://127.0.0.2:")
+        assert "--bind 127.0.0.2" in started["one"].command
+        assert started["one"].ask(Load(url=started["one"].url + "/")).status == 200
+
+
+@linux
+@pytest.mark.parametrize("program", ["uvicorn", "flask --app"])
+def test_a_server_that_knows_a_variable_is_told_by_it(program):
+    (told,) = servers.say_host("one", f"{program} server:app --port {{port}}", "10.0.0.1").values()
+    assert told == "10.0.0.1"
+    assert servers.say_host("one", "uvicorn app", servers.HOST) == {}
+
+
+def test_a_server_that_listens_on_this_machine_alone_is_one_line():
+    with pytest.raises(CannotRun, match=r"'one' .* write \{host\} where"):
+        servers.say_host("one", "python server.py {port}", "10.0.0.1")
 
 
 @pytest.mark.slow

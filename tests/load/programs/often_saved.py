@@ -3,16 +3,15 @@
 import sys
 
 import loadgen
-from lab.load import measurement, processes
-from lab.load.share import Share
+from lab.load import measurement, share, shareprocess, team
 
 EVERY_S = 0.2
 SHARE = "--share"
 
 if __name__ == "__main__":
-    measurement.CHECKPOINT_S = processes.CHECKPOINT_S = EVERY_S
-    processes.SHARE_COMMAND = [sys.executable, __file__, SHARE]
+    measurement.CHECKPOINT_S = team.CHECKPOINT_S = EVERY_S
+    shareprocess.SHARE_COMMAND = [sys.executable, __file__, SHARE]
     if SHARE in sys.argv:
-        Share().run()
+        share.main()
     else:
         sys.exit(loadgen.main())

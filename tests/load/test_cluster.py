@@ -1,0 +1,258 @@
+"""One load over a Dask cluster: real schedulers and workers, each a process on loopback."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from clusters import Cluster, cluster
+from driving import (
+    ROOT,
+    URL,
+    cli,
+    complains,
+    holds,
+    percentile_s,
+    plan_ns,
+    said,
+    slow,
+    started,
+    wait_until,
+)
+from servers import Server, delayed, free_port, one_at_a_time
+
+from lab.facts.errors import CannotRun
+from lab.facts.objective import parse_objectives
+from lab.facts.records import Run, Trust
+from lab.load.load import Load
+from lab.load.run import run
+from lab.load.search import find_max
+from lab.readers.files import read
+from lab.reports.report import report
+
+distributed = pytest.importorskip("distributed")
+SECRET = "do-not-tell"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler and two workers, which stay while a test kills none."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as there:
+        yield there
+
+
+# ---- A load is put on by all together ----------------------------------------------------
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"requests": 1001, "connections": 5},
+        {"requests": 101, "connections": 5, "rate": 200.0},
+        {"duration_s": 0.5, "connections": 8, "rate": 202.0, "arrivals": "poisson"},
+    ],
+    ids=str,
+)
+def test_workers_count_what_the_server_counts(two: Cluster, asked: dict[str, Any]) -> None:
+    with Server(delayed(0.005)) as server:
+        load = Load(url=server.url, cluster=two.address, **asked)
+        result = run(load)
+    holds(result, len(server.requests))
+    assert result.ok == result.requests
+    if load.requests:
+        assert result.ok == load.requests
+    if load.rate:
+        assert result.client.planned == result.client.sent == len(plan_ns(load))
+    assert result.connections.opened == server.connections <= load.connections
+    assert (result.load.processes, result.load.cluster) == (2, two.address)
+    assert (result.latency_s["min"] or 0) >= 0.005
+    assert sum(shard.ok for shard in result.shards) == result.ok
+    assert sum(shard.share for shard in result.shards) == pytest.approx(1)
+    assert all(0 <= (shard.start_skew_s or 0.0) < 0.1 for shard in result.shards)
+    assert two.address in report(result)
+
+
+@slow
+@pytest.mark.parametrize(("arrivals", "spread"), [("constant", 0.0), ("poisson", 1.0)])
+def test_arrivals_are_those_of_one(two: Cluster, arrivals: str, spread: float) -> None:
+    with Server() as server:
+        asked = {"rate": 200.0, "duration_s": 5.0, "arrivals": arrivals, "connections": 20}
+        run(Load(url=server.url, cluster=two.address, **asked))
+    gaps_s = np.diff(sorted(server.arrived_s))
+    assert len(server.requests) == pytest.approx(1000, abs=5 * math.sqrt(1000) * spread)
+    assert gaps_s.std() / gaps_s.mean() == pytest.approx(spread, abs=0.25)
+
+
+@slow
+def test_percentiles_of_all_are_those_of_one(two: Cluster) -> None:
+    """One answer in twenty takes 80 ms, all others 10 ms."""
+    delays_s = [0.01] * 19 + [0.08]
+    with Server(delayed(*delays_s)) as server:
+        asked: dict[str, Any] = {"url": server.url, "connections": 4, "duration_s": 3.2}
+        one, both = run(Load(**asked)), run(Load(**asked, cluster=two.address))
+    for percentile in (50, 90, 99):
+        expected_s = percentile_s(one, "latency_s", percentile)
+        assert percentile_s(both, "latency_s", percentile) == pytest.approx(expected_s, rel=0.2)
+    for second in both.series[:3]:
+        assert second.p50 == pytest.approx(0.01, rel=0.5)
+        assert second.p99 == pytest.approx(0.08, rel=0.3)
+
+
+@slow
+def test_a_search_uses_the_cluster(two: Cluster) -> None:
+    """One worker who takes 10 ms over each can do 100 a second."""
+    goals = parse_objectives("p99<100ms")
+    with Server(one_at_a_time(0.01)) as server:
+        load = Load(url=server.url, cluster=two.address, connections=20, duration_s=1.0, rate=50.0)
+        found = find_max(load, goals, lambda _: None)
+    assert found.slo and found.slo.max_rate == pytest.approx(95, rel=0.25)
+    assert len(found.shards) == 2
+
+
+@slow
+def test_a_comparison_uses_the_cluster(
+    two: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "compared.json"
+    with Server(delayed(0.002)) as quick, Server(delayed(0.02)) as slower:
+        arguments = ["--cluster", two.address, "--rounds", 4, "-z", "300ms", "-c", 4, "-o", path]
+        status, stdout, _ = said(capsys, *arguments, quick.url, slower.url)
+    assert (status, "slower" in stdout) == (0, True)
+    assert two.address in path.read_text()
+
+
+@slow
+def test_a_local_cluster_comes_and_goes(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.005)) as server:
+        arguments = ["--cluster", "local", "--processes", 2, "-n", 101, "-c", 4, "-o", path]
+        done = cli(*arguments, server.url)
+        assert len(server.requests) == 101
+    assert (done.returncode, "101 ok" in done.stdout) == (0, True)
+    record = read(path)
+    assert isinstance(record, Run)
+    assert [shard.requests for shard in record.shards] == [51, 50]
+
+
+@slow
+def test_an_experiment_is_loaded_from_the_cluster(two: Cluster) -> None:
+    script = ["experiments/03_blocking_sleep.py", "--quick", "--duration", "100ms"]
+    command = [sys.executable, *script, "--cluster", two.address]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode in (0, 3), done.stderr
+    assert f"2 workers of {two.address}" in " ".join(done.stdout.split())
+
+
+# ---- What goes wrong ---------------------------------------------------------------------
+@slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_is_lost_ends_the_run(
+    two: Cluster, number: signal.Signals, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.01)) as server:
+        arguments = ["--cluster", two.address, "-z", "60s", "-c", 4, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 50, 60)
+            victim, began_s = two.workers[0], monotonic()
+            victim.send_signal(number)
+            _, stderr = process.communicate(timeout=20)
+            took_s = monotonic() - began_s
+        sent = len(server.requests)
+        wait_until(lambda: monotonic() > began_s + took_s + 0.5)
+        assert len(server.requests) == sent
+    two.replace(victim)
+    assert process.returncode == 1
+    assert took_s < 10
+    last = stderr.splitlines()[-1]
+    assert "worker tcp://127.0.0.1:" in last and "50 % of the load" in last
+    record = read(path)
+    assert isinstance(record, Run)
+    assert record.validity.verdict is Trust.INVALID
+    assert record.requests <= sent
+    assert record.ok > 20
+    assert [shard.lost != "" for shard in record.shards].count(True) == 1
+
+
+@slow
+def test_an_interrupt_ends_all_workers_with_a_report(two: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.01)) as server:
+        arguments = ["--cluster", two.address, "-z", "60s", "-c", 4, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 50, 60)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    record = read(path)
+    assert isinstance(record, Run)
+    holds(record, len(server.requests))
+    assert record.interrupted
+    assert stdout == report(record) + "\n"
+
+
+def test_what_no_worker_can_load_is_one_line(two: Cluster) -> None:
+    refused = f"http://127.0.0.1:{free_port()}/"
+    with pytest.raises(CannotRun, match=r"worker tcp://127.0.0.1:\d+: .*refused"):
+        run(Load(url=refused, requests=10, cluster=two.address))
+
+
+# ---- What is refused ---------------------------------------------------------------------
+def test_an_address_that_is_refused_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    line = complains(capsys, 1, "--cluster", "tcp://192.0.2.1:8786", "-n", 1, URL)
+    assert "use tls://" in line
+
+
+@slow
+def test_a_scheduler_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    line = complains(capsys, 1, "--cluster", address, "-n", 1, "--quiet", URL)
+    assert address in line and "start one" in line
+
+
+def test_a_scheduler_that_would_run_a_task_twice_is_refused(two: Cluster) -> None:
+    def set_failures(number: int) -> None:
+        import dask
+
+        dask.config.set({"distributed.scheduler.allowed-failures": number})
+
+    with distributed.Client(two.address, set_as_default=False) as client:
+        client.run_on_scheduler(set_failures, 3)
+        try:
+            with pytest.raises(CannotRun, match="allowed-failures is 3"):
+                run(Load(url=URL, requests=10, cluster=two.address))
+        finally:
+            client.run_on_scheduler(set_failures, 0)
+
+
+def test_no_secret_is_told(two: Cluster) -> None:
+    headers = (("Authorization", f"Bearer {SECRET}"),)
+    seen: set[str] = set()
+    with Server(delayed(0.01)) as server:
+        load = Load(
+            url=server.url,
+            cluster=two.address,
+            headers=headers,
+            body=SECRET.encode(),
+            method="POST",
+            requests=40,
+            connections=2,
+        )
+        result = run(load, lambda *_: seen.update(command_lines()))
+    assert any(SECRET.encode() in request for request in server.requests)
+    assert any("lab.load.share" in line for line in seen)
+    assert SECRET not in "".join(seen) + two.logged_by_all() + str(result.to_json())
+
+
+def command_lines() -> list[str]:
+    return [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
