@@ -113,11 +113,7 @@ def _run_script(script: Script, dials: Dials) -> int:
         if options.then and not dials.then:
             print(f"{name}: --then: nothing here runs on old versions", file=sys.stderr)
         result = Study(script, dials, options).run()
-        show(report_result(result, options.markdown))
-        if options.save:
-            print(f"recorded in {_save(result, script.path)}", file=sys.stderr)
-        if options.plot:
-            plot([result], options.plot)
+        _finish(result, options, script.path)
     except KeyboardInterrupt:
         print(f"{name}: interrupted; its servers are stopped", file=sys.stderr)
         return 130
@@ -170,6 +166,26 @@ def _serve(setup: Setup, services: Mapping[str, Service], port: int, script: Scr
         os.execvp(argv[0], argv)
     with run_services(services, script.path.parent) as environment:
         return subprocess.run(argv, env={**os.environ, **environment}, check=False).returncode
+
+
+def _finish(result: Result, options: Options, script: Path) -> None:
+    """Record a result before it is shown: where the one cannot be done, the other still is.
+
+    Raises OSError.
+    """
+    saved, fault = "", None
+    if options.save:
+        try:
+            saved = _save(result, script)
+        except OSError as error:
+            fault = error
+    show(report_result(result, options.markdown))
+    if saved:
+        print(f"recorded in {saved}", file=sys.stderr)
+    if fault:
+        raise fault
+    if options.plot:
+        plot([result], options.plot)
 
 
 def _save(result: Result, script: Path) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from servers import installed
@@ -138,6 +139,25 @@ def test_probes_of_one_command_share_a_server_and_have_causes(folder):
     assert '{"hello": "world"}' in out
     status, _, err = folder.run("--then", "--save", script="99_answers.py")
     assert (recorded(folder, "99_answers").then, err.count("asking $")) == ("REPRODUCED", 2)
+
+
+@slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_what_cannot_be_shown_is_recorded_all_the_same(folder):
+    command = [sys.executable, str(folder.path / "99_answers.py"), "--save"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            cwd="/",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr.splitlines()[-1]
+    assert recorded(folder, "99_answers").verdict == "NOT REPRODUCED"
 
 
 @slow
