@@ -20,6 +20,8 @@ import threading
 import time
 from contextlib import suppress
 
+CANNOT_START = 127  # the status that a shell gives, too
+
 
 def end(server: subprocess.Popen[bytes], number: int) -> None:
     """Send a signal to the server and all that it started in its session."""
@@ -56,9 +58,13 @@ def main() -> int:
     cores, patience_s, folder, *command = sys.argv[1:]
     if cores:
         os.sched_setaffinity(0, map(int, cores.split(",")))
-    server = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
-    )
+    try:
+        server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        )
+    except OSError as error:  # also where the program that a script's first line names is gone
+        print(f"{command[0]} cannot be started: {error.strerror}", file=sys.stderr)
+        return CANNOT_START
     watching = threading.Thread(
         target=end_when_let_go, args=(server, float(patience_s)), daemon=True
     )

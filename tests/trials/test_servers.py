@@ -14,7 +14,7 @@ from servers import Answer, in_turn, self_signed
 from servers import Server as Listener
 
 from lab.facts.errors import CannotRun
-from lab.load.guarded import GUARD
+from lab.load.guarded import GUARD, Guarded
 from lab.load.load import Load
 from lab.trials import servers
 from lab.trials.servers import Server, cores_for, count_workers, run_servers, stay_on
@@ -178,6 +178,17 @@ def test_a_server_is_asked_over_tls(tmp_path):
         server.port, server.url = listening.port, f"http://127.0.0.1:{listening.port}"
         load = Load(url=f"https://127.0.0.1:{listening.port}/", insecure=True)
         assert server.ask(load).status == 200
+
+
+def test_a_command_whose_interpreter_is_gone_is_a_line(tmp_path):
+    script = tmp_path / "serve"
+    script.write_text("#!/no/such/python\n")
+    script.chmod(0o755)
+    started = Guarded([str(script), "--port", "1"], tmp_path, {})
+    assert started.wait_until(lambda: False, 10) == "ended before it answered"
+    assert started.output() == [f"{script} cannot be started: No such file or directory"]
+    started.let_go()
+    started.wait()
 
 
 DRIPS = {
