@@ -210,6 +210,14 @@ class Study:
                     yield name, server, answer
 
     # ---- Rounds
+    def _list_compared(self) -> list[tuple[str, str]]:
+        """The arms that are compared with one another, those of the claim first."""
+        claim = self.dials.claim
+        eras = () if isinstance(claim, Answers) else ("", THEN)
+        ratios = [ratio for era in eras for ratio in ratios_of(claim, era)]
+        causes = [cause for cause in self.dials.causes if isinstance(cause, Cause)]
+        return [(each.over, each.under) for each in (*ratios, *causes)]
+
     def _measure(self, setups: Setups, environment: Mapping[str, str]) -> dict[str, Arm]:
         dials, options = self.dials, self.options
         allow_files(self.dose.load.connections)
@@ -227,6 +235,7 @@ class Study:
                 expected=self.expected,
                 environment=environment,
                 shared=dials.shared,
+                compared=self._list_compared(),
                 ask_after=dials.ask_after,
                 log_counts=dials.log_counts,
                 shares=dials.shares,

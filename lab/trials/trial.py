@@ -60,6 +60,7 @@ class Plan:
     expected: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict)  # of services
     shared: bool = False  # arms with one command share a server
+    compared: Sequence[tuple[str, str]] = ()  # arms that follow one another in a round
     ask_after: str = ""
     log_counts: Mapping[str, str] = field(default_factory=dict)
     shares: Sequence[float] = ()
@@ -100,7 +101,7 @@ class Trial:
 
     def __init__(self, plan: Plan, check: Check, look: Look, more_s: Callable[[float], float]):
         self.plan, self.check, self.look, self.more_s = plan, check, look, more_s
-        self.orders = balanced_orders(list(plan.setups), plan.seed)
+        self.orders = balanced_orders(list(plan.setups), plan.seed, plan.compared)
         self.turns: list[Turn] = []  # of all launches, without those done again
         self.repeated = 0
         self.asked = 0  # rounds, without those done again

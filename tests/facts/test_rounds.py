@@ -24,6 +24,18 @@ def test_each_pair_comes_as_often_one_way_round_as_the_other(arms, seed, pairs_o
     assert all(before[a, b] == before[b, a] == pairs_of_rounds for a, b in combinations(names, 2))
 
 
+@given(st.integers(0, 99))
+def test_those_that_are_compared_follow_one_another(seed):
+    compared = [("a", "d"), ("c", "f"), ("d", "e"), ("b", "b"), ("b", "x")]
+    before: Counter[tuple[str, str]] = Counter()
+    for order in islice(balanced_orders("abcdef", seed, compared), 10):
+        assert sorted(order) == list("abcdef")
+        for one, other in compared[:2]:
+            assert abs(order.index(one) - order.index(other)) == 1
+        before.update(combinations(order, 2))
+    assert all(before[a, b] == before[b, a] == 5 for a, b in combinations("abcdef", 2))
+
+
 def test_a_seed_is_an_order():
     first, second = (list(islice(balanced_orders("abcdef", 7), 9)) for _ in range(2))
     assert first == second != list(islice(balanced_orders("abcdef", 8), 9))
