@@ -14,9 +14,10 @@ Source     https://github.com/encode/httpx/issues/3215, June 2024: an aiohttp se
            there: locks of anyio that yield even where nobody waits, and a pool that
            looks at all its connections for each request. A merged remedy was taken back
            (https://github.com/encode/httpcore/pull/1002)
-Expect     One process each, so one core: 1 s / the CPU time of a request, whatever the
-           number at a time. httpx's pool looks at N connections for each request, so it
-           loses more the more there are; one request at a time spares it that.
+Expect     What is counted are batches: the app sends 100 requests, then answers. One
+           process each, so one core: 1 s / the CPU time of a batch, whatever the number
+           at a time. httpx's pool looks at N connections for each request, so it loses
+           more the more there are; one request at a time spares it that.
            httpx, 20 at a time  10 times as long as aiohttp
            aiohttp, 20 at a time  100 requests of 0.2 ms: 50 batches/s
            httpx, 1 at a time  less behind: nothing to look through
