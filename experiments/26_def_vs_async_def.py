@@ -119,7 +119,7 @@ if __name__ == "__main__":
         shared=True,
         connections=20,
         rounds=2,
-        duration_s=0.5,
+        duration_s=0.4,
         expect={"message": "Hello World"},
         claim=Ratio("async def, new", "def, new", claimed=1.9),
         findings=find,

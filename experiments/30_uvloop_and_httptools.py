@@ -53,9 +53,10 @@ JSON = (("Content-Type", "application/json"),)
 POST = {"method": "POST", "headers": JSON, "body": b'{"name": "pen", "prices": [1.5]}'}
 UVICORN = "uvicorn --no-access-log --lifespan off --port {port} 30_uvloop_and_httptools"
 BARE, APP = f"{UVICORN}:bare", f"{UVICORN}:app"
+LONGER = {"duration_s": 1.5}  # for the arms of the claim, which decide
 ARMS = {  # under test: the two options at the end of each line
-    "uvloop, httptools": (f"{BARE} --loop uvloop --http httptools", "/"),
-    "asyncio, httptools": (f"{BARE} --loop asyncio --http httptools", "/"),
+    "uvloop, httptools": (f"{BARE} --loop uvloop --http httptools", "/", LONGER),
+    "asyncio, httptools": (f"{BARE} --loop asyncio --http httptools", "/", LONGER),
     "uvloop, h11": (f"{BARE} --loop uvloop --http h11", "/"),
     "asyncio, h11": (f"{BARE} --loop asyncio --http h11", "/"),
     "FastAPI, uvloop, httptools": (f"{APP} --loop uvloop --http httptools", "/", POST),
@@ -85,7 +86,7 @@ if __name__ == "__main__":
         ARMS,
         connections=50,
         rounds=2,
-        duration_s=0.6,
+        duration_s=0.4,
         expect={"total": 1.5},
         claim=Ratio("uvloop, httptools", "asyncio, httptools", claimed=(2, 4)),
         findings=find,

@@ -99,8 +99,8 @@ SERVICE = f"cd {{scripts}} && exec {UVICORN}:upstream"
 UVICORN += ":app"
 MANY = {"requests": 30}  # batches, to take about as long as httpx's 3
 ARMS = {
-    "httpx, 20 at a time": (UVICORN, "/httpx/20/100"),
-    "aiohttp, 20 at a time": (UVICORN, "/aiohttp/20/100", MANY),
+    "httpx, 20 at a time": (UVICORN, "/httpx/20/100", {"requests": 6}),
+    "aiohttp, 20 at a time": (UVICORN, "/aiohttp/20/100", {"requests": 60}),
     "httpx, 1 at a time": (UVICORN, "/httpx/1/100"),
     "aiohttp, 1 at a time": (UVICORN, "/aiohttp/1/100", MANY),
     "httpx, 100 at a time": (UVICORN, "/httpx/100/100"),
