@@ -118,6 +118,7 @@ if __name__ == "__main__":
         connections=50,
         expect=Each({n: ZEROS.get(n.partition(", ")[2], "hello") for n in ARMS}),
         shared=True,
+        in_turns=True,
         duration_s=1.0,
         quick_share=0.1,
         rounds=1,

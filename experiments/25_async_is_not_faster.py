@@ -129,6 +129,7 @@ if __name__ == "__main__":
     experiment(
         ARMS,
         shared=True,
+        in_turns=True,
         connections=100,
         rounds=2,
         duration_s=0.5,

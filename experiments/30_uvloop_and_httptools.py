@@ -84,6 +84,7 @@ if __name__ == "__main__":
 
     experiment(
         ARMS,
+        in_turns=True,
         connections=50,
         rounds=2,
         duration_s=0.4,

@@ -101,6 +101,7 @@ if __name__ == "__main__":
         ARMS,
         needs={"taskset": "util-linux"},
         shared=True,
+        in_turns=True,
         connections=128,
         rounds=2,
         duration_s=0.4,

@@ -65,10 +65,11 @@ GRANIAN = (  # under test, with the options of the source
     "32_granian_wsgi"
 )
 GUNICORN = "gunicorn -k gthread -b {host}:{port} 32_granian_wsgi"
+LONGER = {"duration_s": 1.5}  # for the arms of the claim, which decide
 ONE, TWO = "taskset -c 0", "taskset -c 0,1"
 ARMS = {
-    "Granian": (f"{ONE} {GRANIAN}:static --blocking-threads 1", "/"),
-    "gunicorn": (f"{ONE} {GUNICORN}:static --threads 1", "/"),
+    "Granian": (f"{ONE} {GRANIAN}:static --blocking-threads 1", "/", LONGER),
+    "gunicorn": (f"{ONE} {GUNICORN}:static --threads 1", "/", LONGER),
     "Granian, two cores": (f"{TWO} {GRANIAN}:static --blocking-threads 1", "/"),
     "gunicorn, two cores": (f"{TWO} {GUNICORN}:static --threads 1", "/"),
     "Granian, Flask": (f"{ONE} {GRANIAN}:app --blocking-threads 1", "/"),
@@ -101,6 +102,7 @@ if __name__ == "__main__":
         ARMS,
         needs={"taskset": "util-linux"},
         shared=True,
+        in_turns=True,
         connections=64,
         rounds=2,
         duration_s=0.6,

@@ -132,6 +132,7 @@ if __name__ == "__main__":
         services={"postgres": Service(POSTGRES, ready="pg_isready -h {folder}")},
         needs={"postgres": "postgresql"},
         shared=True,
+        in_turns=True,
         rounds=2,
         duration_s=0.5,
         quick_share=0.5,

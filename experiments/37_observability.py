@@ -121,6 +121,7 @@ if __name__ == "__main__":
     experiment(
         ARMS,
         shared=True,
+        in_turns=True,
         connections=16,
         rounds=2,
         duration_s=0.4,

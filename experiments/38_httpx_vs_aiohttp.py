@@ -121,6 +121,7 @@ if __name__ == "__main__":
 
     experiment(
         ARMS,
+        in_turns=True,
         connections=1,
         requests=3,
         rounds=2,

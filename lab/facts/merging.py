@@ -175,8 +175,10 @@ def _merge_servers(
 ) -> ServerCost | None:
     if not servers:
         return None
+    queued_s = [server.queued_s for server in servers if server.queued_s is not None]
     merged = ServerCost(
         cpu_s=sum(server.cpu_s for server in servers),
+        queued_s=sum(queued_s) if len(queued_s) == len(servers) else None,
         rss_bytes=max(server.rss_bytes for server in servers),
         processes=max(server.processes for server in servers),
         threads=max(server.threads for server in servers),

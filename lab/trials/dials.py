@@ -63,6 +63,7 @@ class Dials:
     subject: tuple[Topic, ...]  # what is studied, and so no reason for doubt
     needs: Sequence[str] | Mapping[str, str]  # programs; {program: package} where these differ
     shared: bool  # arms with one command share a server: fewer to start, so more launches
+    in_turns: bool  # the two of a claim, half a load each time; for many short requests
     services: Mapping[str, Service]  # what has to run beside the servers, such as a database
     ask_after: str  # a path, at the end of a launch
     log_counts: Mapping[str, str]  # {what: pattern}

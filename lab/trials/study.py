@@ -210,13 +210,18 @@ class Study:
                     yield name, server, answer
 
     # ---- Rounds
-    def _list_compared(self) -> list[tuple[str, str]]:
-        """The arms that are compared with one another, those of the claim first."""
+    def _list_claimed(self) -> list[tuple[str, str]]:
+        """The arms of each ratio that is claimed, today's and those of then."""
         claim = self.dials.claim
-        eras = () if isinstance(claim, Answers) else ("", THEN)
-        ratios = [ratio for era in eras for ratio in ratios_of(claim, era)]
+        if isinstance(claim, Answers):
+            return []
+        ratios = [ratio for era in ("", THEN) for ratio in ratios_of(claim, era)]
+        return [(ratio.over, ratio.under) for ratio in ratios]
+
+    def _list_compared(self) -> list[tuple[str, str]]:
+        """All arms that are compared with one another, those of the claim first."""
         causes = [cause for cause in self.dials.causes if isinstance(cause, Cause)]
-        return [(each.over, each.under) for each in (*ratios, *causes)]
+        return [*self._list_claimed(), *((cause.over, cause.under) for cause in causes)]
 
     def _measure(self, setups: Setups, environment: Mapping[str, str]) -> dict[str, Arm]:
         dials, options = self.dials, self.options
@@ -235,6 +240,7 @@ class Study:
                 expected=self.expected,
                 environment=environment,
                 shared=dials.shared,
+                in_turns=self._list_claimed() if dials.in_turns else [],
                 compared=self._list_compared(),
                 ask_after=dials.ask_after,
                 log_counts=dials.log_counts,

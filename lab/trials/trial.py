@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +15,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from lab.facts.errors import CannotRun, Interrupted
+from lab.facts.merging import merge
 from lab.facts.objective import point_of
 from lab.facts.records import Run, Topic
 from lab.facts.results import Arm
@@ -38,6 +41,7 @@ from lab.trials.servers import (
     versions_of,
 )
 
+LEAST_HALF_S, LEAST_EACH = 0.2, 10  # half of a load takes so long, and so many a connection
 DISTURBED, FELLOWS = 0.05, 3.0  # a round lost so much of its time, and so much more than others
 
 Look = Callable[[Mapping[str, Arm]], str]  # what it still waits for; "" when it is decided
@@ -61,6 +65,7 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=dict)  # of services
     shared: bool = False  # arms with one command share a server
     compared: Sequence[tuple[str, str]] = ()  # arms that follow one another in a round
+    in_turns: Sequence[tuple[str, str]] = ()  # of these, what is loaded by halves
     ask_after: str = ""
     log_counts: Mapping[str, str] = field(default_factory=dict)
     shares: Sequence[float] = ()
@@ -94,6 +99,27 @@ def find_disturbed(turns: Sequence[Turn], fellows: Sequence[Turn]) -> Turn | Non
     usual = statistics.median(turn.disturbance for turn in fellows)
     worst = max(turns, key=lambda turn: turn.disturbance)
     return worst if worst.disturbance > max(DISTURBED, FELLOWS * usual) else None
+
+
+def half_of(load: Load) -> Load | None:
+    """Half of a load; None where that would be too little to be like the whole: a burst of many
+    connections, which all wait for the last, or a moment.
+    """
+    fewer = load.requests and math.ceil(load.requests / 2)
+    shorter_s = load.duration_s and load.duration_s / 2
+    is_burst = fewer and load.connections > 1 and fewer < LEAST_EACH * load.connections
+    if is_burst or (shorter_s and shorter_s < LEAST_HALF_S):
+        return None
+    return replace(load, requests=fewer, duration_s=shorter_s)
+
+
+def join_parts(parts: Sequence[Run], load: Load) -> Run:
+    """The parts of a load as one run of the whole."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = merge(parts)
+    asked = replace(whole.load, requests=load.requests, duration_s=load.duration_s)
+    return replace(whole, load=asked)
 
 
 class Trial:
@@ -212,14 +238,32 @@ class Trial:
         self, loads: Mapping[str, Load], servers: Mapping[str, Server], say: str,
         progress: Progress,
     ) -> Turn:  # fmt: skip
-        began_s, runs = time.monotonic(), dict[str, Run]()
-        for name in next(self.orders):
+        began_s, parts = time.monotonic(), defaultdict[str, list[Run]](list)
+        for load in self._take_apart(next(self.orders), loads):
+            name = load.name
             progress.say(f"{say}: {name}")
-            runs[name] = self._put(loads[name], servers[name], progress)
-            if runs[name].interrupted:
+            parts[name].append(self._put(load, servers[name], progress))
+            if parts[name][-1].interrupted:
                 raise Interrupted
+        runs = {name: join_parts(done, loads[name]) for name, done in parts.items()}
         lost = (self._lost(name, done) for name, done in runs.items())
         return Turn(runs=runs, disturbance=max(lost), took_s=time.monotonic() - began_s)
+
+    def _take_apart(self, order: Sequence[str], loads: Mapping[str, Load]) -> Iterator[Load]:
+        """The loads of a round, one after the other. Two that take turns have half of their load
+        each time: the first, the second, the second, the first. So a change of the machine's
+        speed meanwhile tells less.
+        """
+        in_turns = {frozenset(pair) for pair in self.plan.in_turns}
+        left = [loads[name] for name in order]
+        while left:
+            two = left[:2]
+            halves = [half_of(load) for load in two]
+            if frozenset(load.name for load in two) in in_turns and all(halves):
+                yield from (half for half in (*halves, *halves[::-1]) if half)
+                del left[:2]
+            else:
+                yield left.pop(0)
 
     def _lost(self, name: str, done: Run) -> float:
         """How much of the time others took; a client that shares its cores waits for servers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from builders import SERVER, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,15 @@ from lab.load.schedule import LAUNCHES, OVERRUN, Amount, Pace, Schedule
 from lab.trials.arms import Dose, Setup
 from lab.trials.options import make_parser, parse_options
 from lab.trials.script import Script
-from lab.trials.trial import DISTURBED, Plan, Trial, Turn, find_disturbed
+from lab.trials.trial import (
+    DISTURBED,
+    Plan,
+    Trial,
+    Turn,
+    find_disturbed,
+    half_of,
+    join_parts,
+)
 
 
 def turns(*disturbances: float) -> list[Turn]:
@@ -170,6 +179,44 @@ def test_a_disturbed_round_is_done_again_while_there_is_time_for_the_launches():
     assert replace(schedule, launches=1).may_repeat(0, 85.0, 5.0)
     assert schedule.may_repeat(7, 85.0, 5.0)
     assert not schedule.may_repeat(7, 86.0, 5.0)
+
+
+def test_two_arms_take_turns_with_half_of_their_load_each_time():
+    loads = {name: Load(url="http://127.0.0.1/", name=name, duration_s=1.0) for name in "abcd"}
+    trial = a_trial(in_turns=[("a", "b")])
+    asked = [(load.name, load.duration_s) for load in trial._take_apart("cbad", loads)]
+    assert asked == [("c", 1), ("b", 0.5), ("a", 0.5), ("a", 0.5), ("b", 0.5), ("d", 1)]
+    apart = [load.name for load in trial._take_apart("acbd", loads)]
+    assert apart == list("acbd")  # they are not neighbours
+
+
+@pytest.mark.parametrize(
+    ("fields", "requests", "duration_s"),
+    [
+        ({"duration_s": 1.0}, None, 0.5),
+        ({"requests": 1001}, 501, None),
+        ({"requests": 3, "connections": 1}, 2, None),
+    ],
+)
+def test_half_of_a_load(fields, requests, duration_s):
+    half = half_of(Load(url="http://127.0.0.1/", **fields))
+    assert half and (half.requests, half.duration_s) == (requests, duration_s)
+
+
+@pytest.mark.parametrize("fields", [{"duration_s": 0.3}, {"requests": 900, "connections": 50}])
+def test_a_small_load_has_no_half(fields):
+    assert half_of(Load(url="http://127.0.0.1/", **fields)) is None
+
+
+def test_the_parts_of_a_load_are_one_run_of_the_whole():
+    load = Load(url="http://127.0.0.1/", duration_s=2.0)
+    server = replace(SERVER, queued_s=0.1)
+    whole = join_parts([make_run(server=server), make_run(server=server)], load)
+    one = make_run()
+    assert whole.load.duration_s == 2.0
+    assert (whole.ok, whole.elapsed_s) == (2 * one.ok, 2 * one.elapsed_s)
+    assert whole.server and whole.server.queued_s == 0.2
+    assert join_parts([one], load) is one
 
 
 # ---- Loads -----------------------------------------------------------------------------
