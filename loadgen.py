@@ -102,6 +102,8 @@ def find_misuse(options: argparse.Namespace) -> str:
         return "name a URL, such as http://127.0.0.1:8000/, or --targets FILE"
     if options.find_max and not options.slo:
         return '--find-max needs an objective to keep: --slo "p99<50ms,failed<0.1%"'
+    if options.precise and not (options.rate or options.ramp or options.find_max):
+        return "--precise is for an open loop: add --rate"
     if options.find_max and options.requests:
         return "--find-max tries each rate for a time: -z, not -n"
     if options.ramp and (options.rate or options.find_max):

@@ -27,9 +27,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVER_CORE, CLIENT_CORE = "0", "1"
-CONFIGURATION = """daemon off; worker_processes 1; worker_rlimit_nofile 30000; pid pid;
+CONFIGURATION = """daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid pid;
 error_log stderr crit;
-events {{ worker_connections 25000; multi_accept on; }}
+events {{ worker_connections 15000; multi_accept on; }}
 http {{
     access_log off; keepalive_requests 1000000000; keepalive_timeout 300s;
     client_body_temp_path in; proxy_temp_path out; fastcgi_temp_path fastcgi;
@@ -121,10 +121,10 @@ def measure_loadgen(code: Path, shape: Shape, url: str) -> dict[str, float]:
     assert not record["failed"], record["errors"]
     return {
         "µs": record["client"]["cpu_us_per_request"],
-        "p99 ms": 1e3 * record["latency_s"]["p99"],
+        "p99 ms": 1e3 * (record["latency_s"]["p99"] or 0),
         "service p50 µs": 1e6 * record["service_s"]["p50"],
         "lag p50 µs": 1e6 * record["send_lag_s"]["p50"],
-        "lag p99 µs": 1e6 * record["send_lag_s"]["p99"],
+        "lag p99 µs": 1e6 * (record["send_lag_s"]["p99"] or 0),
         "rate": record["throughput"],
     }
 

@@ -118,6 +118,8 @@ ANSWERS = {
     "/bad-length": Answer((b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok",), "hang"),
     "/never": Answer((), "hang"),
     "/never-ends": Answer((answer(b"0123456789")[:-5],), "hang"),
+    "/304-body-apart": Answer((NOT_MODIFIED, b"body")),
+    "/unasked": Answer((OK, OK), gap_s=0.002),
     "/excess": Answer((OK + b"and more\r\n\r\n",)),
     "/two": Answer((OK + answer(b"other", "404 Not Found"),)),
 }

@@ -166,6 +166,7 @@ def merge_clients(clients: Sequence[ClientCost]) -> ClientCost:
         queued_s=sum(client.queued_s for client in clients),
         listen_overflows=sum(client.listen_overflows for client in clients),
         loop_lag_s=max(client.loop_lag_s for client in clients),
+        unread=max((one.unread for one in clients if one.unread is not None), default=None),
         in_flight=statistics.fmean(client.in_flight for client in clients),
     )
 

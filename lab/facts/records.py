@@ -79,6 +79,7 @@ class Asked:
     rate: Rate | None = None  # of an open loop
     ramp: tuple[Rate, Rate] | None = None  # at its start and at its end; `rate` is their mean
     arrivals: str | None = "constant"
+    precise: bool = False  # an open loop waited by spinning
     think_s: tuple[float, float] | None = None
     timeout_s: float = 20.0
     connect_timeout_s: float | None = None
@@ -161,6 +162,7 @@ class ClientCost(Cost):
     sent: int | None = None  # of them
     start_skew_s: float | None = None  # after the moment at which several were to begin
     listen_overflows: int = 0  # connections dropped for a full listen queue
+    unread: Share | None = None  # of the requests under way, those whose answer lay unread
     neighbour: str = ""  # the busiest of all other processes
     neighbour_busy: Share = 0.0  # of one core
 

@@ -12,6 +12,7 @@ from lab.facts.text import duration, percent
 
 CLIENT_BUSY, FAILED_SHARE, LITTLE = 0.85, 0.001, 0.05
 STEAL_SHARE, NEIGHBOUR_BUSY, QUEUED = 0.02, 0.2, 0.2
+UNREAD_SHARE, WAITED = 0.2, 0.02
 WAKE_UP_S = 1e-3  # a send lag below is the client's own, above that of a queue
 SENT_SHARE, LOOP_LAG_S, RESOLUTION = 0.98, 0.1, 3
 
@@ -32,8 +33,21 @@ class Doubt:
     sentence: str
 
 
+def _keeps_to_plan(run: Run) -> bool:
+    """An open loop that sends in time is not at its limit, even where it waits by spinning."""
+    lag_s = run.histograms.send_lag_s.percentile_s(99, beyond=0)
+    return bool(run.load.rate) and lag_s is not None and lag_s < WAKE_UP_S
+
+
 def _client(run: Run) -> str | None:
-    if run.client.busy <= CLIENT_BUSY:
+    unread = run.client.unread or 0.0
+    if unread > UNREAD_SHARE:
+        return (
+            f"{percent(unread)} of the requests under way had their answer waiting, so the load "
+            "generator read too late, and service times are too long: use a lower rate (-q), or "
+            "--processes"
+        )
+    if run.client.busy <= CLIENT_BUSY or _keeps_to_plan(run):
         return None
     remedy = "go by the CPU time of a request, or use a machine with more cores"
     if run.load.client == "aiohttp":
@@ -105,8 +119,10 @@ def _resolution(run: Run) -> str | None:
     lag_s = run.histograms.send_lag_s.percentile_s(50) or 0.0
     p50_s = run.histogram.percentile_s(50)
     waits = run.load.rate or run.load.think_s
-    if not waits or p50_s is None or p50_s >= RESOLUTION * lag_s:
+    if not waits or p50_s is None:
         return None
+    if p50_s >= RESOLUTION * lag_s:
+        return _late_ones(run)
     if lag_s < WAKE_UP_S:
         return (
             f"the p50 of {duration(p50_s)} is under the resolution: it is below three times the "
@@ -115,6 +131,19 @@ def _resolution(run: Run) -> str | None:
     return (
         f"the p50 of {duration(p50_s)} is mostly send lag, {duration(lag_s)}: requests waited "
         "for a connection, so use more (-c), unless that wait is what you measure"
+    )
+
+
+def _late_ones(run: Run) -> str | None:
+    """What `_resolution` says of the p50, of the p99 of an open loop."""
+    lag_s = run.histograms.send_lag_s.percentile_s(99) or 0.0
+    p99_s = run.histogram.percentile_s(99)
+    is_small = lag_s < WAKE_UP_S or p99_s is None or p99_s >= RESOLUTION * lag_s
+    if is_small or not run.load.rate:
+        return None
+    return (
+        f"one request in a hundred left {duration(lag_s)} late or more, which is much of the p99: "
+        "close what else runs, or use more connections (-c), unless that wait is what you measure"
     )
 
 
@@ -147,7 +176,9 @@ def _steal(run: Run) -> str | None:
 
 
 def _neighbour(run: Run) -> str | None:
-    if not run.server or run.client.neighbour_busy <= NEIGHBOUR_BUSY:
+    """Where the server is not known, a process counts that kept the load generator waiting."""
+    waited = run.client.queued_s / run.load.processes / max(run.elapsed_s, 1e-9)
+    if run.client.neighbour_busy <= NEIGHBOUR_BUSY or not (run.server or waited > WAITED):
         return None
     busy = percent(run.client.neighbour_busy)
     return f"close {run.client.neighbour}: it used {busy} of a core meanwhile"

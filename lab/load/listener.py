@@ -41,8 +41,9 @@ def _find_sockets(port: int) -> set[str]:
     """The listening sockets of a port, as /proc names them."""
     found = set()
     for name in ("tcp", "tcp6"):
-        with suppress(OSError):  # not Linux
-            for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+        with suppress(OSError), Path("/proc/net", name).open() as lines:  # not Linux
+            next(lines)
+            for line in lines:  # of which there may be tens of thousands
                 local, _, state, *rest = line.split()[1:]
                 if state == LISTENING and int(local.rpartition(":")[2], 16) == port:
                     found.add(f"socket:[{rest[5]}]")

@@ -48,6 +48,7 @@ class Load:
     rate: float | None = None  # requests/s of an open loop
     ramp: tuple[float, float] | None = None  # rates from its start to its end; `rate` is their mean
     arrivals: str = "constant"  # or poisson, in an open loop
+    precise: bool = False  # spin before what is due, in an open loop
     think_s: tuple[float, float] | None = None  # pause between two requests, from and to
     timeout_s: float = 20.0  # of a request
     connect_timeout_s: float | None = None  # None: as timeout_s

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import replace
 
 from lab.facts.records import ClientCost, Memory, Run, ServerCost
-from lab.facts.validity import judge
+from lab.facts.validity import NEIGHBOUR_BUSY, judge
 from lab.load.environment import environment_of
-from lab.load.listener import find_local_port
+from lab.load.listener import find_listener, find_local_port
 from lab.load.listenqueue import read_listen_queue
 from lab.load.processtable import (
     CpuTimes,
@@ -46,11 +46,12 @@ class Machine:
             threads=sum(process.threads for process in there),
         )
 
-    def find_neighbour(self, before: Machine) -> tuple[str, float]:
+    def find_neighbour(self, before: Machine, server: Container[int] = ()) -> tuple[str, float]:
         """The process that used most since `before`, besides the server and us, and its CPU s."""
         used_s = {
             key: one.own_s - (before.others[key].own_s if key in before.others else 0.0)
             for key, one in self.others.items()
+            if one.pid not in server
         }
         if not used_s:
             return "", 0.0
@@ -66,7 +67,7 @@ class Account:
         self.server_pid, self.helpers = server_pid, helpers
         self.before = Machine(server_pid, helpers)
         self.memory = self.before.memory()
-        self.port = find_local_port(url)
+        self.url, self.port = url, find_local_port(url)
         self.drops = self._read_drops()
 
     def _read_drops(self) -> int:
@@ -103,7 +104,7 @@ class Account:
         return judge(complete)
 
     def _add_disturbances(self, run: Run, after: Machine) -> ClientCost:
-        name, neighbour_s = after.find_neighbour(self.before)
+        name, neighbour_s = self._find_neighbour(after, run.elapsed_s)
         client = replace(
             run.client,
             listen_overflows=max(self._read_drops() - self.drops, 0),
@@ -111,6 +112,19 @@ class Account:
             neighbour_busy=neighbour_s / max(run.elapsed_s, 1e-9),
         )
         return client.spread_over(run.requests, run.elapsed_s, run.load.processes)
+
+    def _find_neighbour(self, after: Machine, elapsed_s: float) -> tuple[str, float]:
+        """As `Machine.find_neighbour`. Where nobody said which process is the server, the one
+        that listens on the port is; where that is not known either, neither is a neighbour.
+        """
+        name, used_s = after.find_neighbour(self.before)
+        if self.server_pid or not self.port or used_s <= NEIGHBOUR_BUSY * elapsed_s:
+            return name, used_s
+        listener = find_listener(self.url)
+        if listener is None:
+            return "", 0.0
+        server = {one.pid for one in tree_of(listener, read_processes())}
+        return after.find_neighbour(self.before, server)
 
     def _make_server_cost(self, run: Run, after: Machine) -> ServerCost | None:
         if not self.server_pid:

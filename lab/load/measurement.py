@@ -214,6 +214,7 @@ class Measurement:
             queued_s=engine.queued_s + (0.0 if is_settled else queued_s()),
             loop_lag_s=engine.loop_lag_s,
             in_flight=engine.in_flight,
+            unread=engine.unread.share() if isinstance(engine, OpenLoop) else None,
             planned=int(engine.planned) if self.load.rate else None,
             sent=int(engine.planned) - engine.given_up if self.load.rate else None,
             start_skew_s=engine.late_ns / 1e9 if engine.starts_ns else None,

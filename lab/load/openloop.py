@@ -17,9 +17,11 @@ from lab.load.answerlog import Logged
 from lab.load.engine import Client, Engine
 from lab.load.load import Load
 from lab.load.plan import plan_due_ns
+from lab.load.unread import Unread
 
 EARLY_NS = 10_000  # a timer is set so much before: to wake up takes about as long
-SOON_NS = 15_000  # what is due within it is waited for by turns of the event loop
+PRECISE_NS = 200_000  # the same where the client may spin: the rest is for turns of the loop
+TURN_NS = 5_000  # what is due within so much more is not worth a timer either
 MOST_AT_ONCE = 1 << 17  # requests that are given up between two looks at the event loop
 _MONOTONIC, _ABSOLUTE = 1, 1  # of timerfd_create(2) and timerfd_settime(2)
 
@@ -76,6 +78,7 @@ class OpenLoop(Engine):
     def __init__(self, load: Load) -> None:
         self.loop = asyncio.get_running_loop()
         self.timer = Timer(self.send_what_is_due)
+        self.early_ns = PRECISE_NS if load.precise else EARLY_NS
         super().__init__(load)
 
     def close(self) -> None:
@@ -86,6 +89,7 @@ class OpenLoop(Engine):
         super().begin(0, duration_s)
         self.planned = 0
         self.plan = plan_due_ns(self.load, requests, duration_s)
+        self.unread = Unread()
         self.idle: deque[Client] = deque()
         self.unopened = list[Client](self.clients)
         self.next_ns = self.began_ns + next(self.plan, math.inf)
@@ -130,8 +134,8 @@ class OpenLoop(Engine):
 
     def wait_for_next(self, now_ns: int) -> None:
         """Come back when the next request is due; where that is now, after a turn of the loop."""
-        if self.next_ns - now_ns > SOON_NS:
-            self.timer.set(self.next_ns - EARLY_NS)
+        if self.next_ns - now_ns > self.early_ns + TURN_NS:
+            self.timer.set(self.next_ns - self.early_ns)
         else:
             self.timer.set(math.inf)
             self.loop.call_soon(self.send_what_is_due)
@@ -144,7 +148,8 @@ class OpenLoop(Engine):
         if not self.armed:
             self.armed = True
             self.wait_for_next(now_ns)
-        self.settle_if_all_is_done()
+        if self.next_ns == math.inf:
+            self.settle_if_all_is_done()
         return None
 
     def settle_if_all_is_done(self) -> None:
@@ -156,6 +161,7 @@ class OpenLoop(Engine):
         client.proceed(perf_counter_ns())  # the plan is pause enough
 
     def give_up(self, now_ns: int) -> None:
+        self.unread.look(self.clients)
         limit_ns = now_ns - self.load.timeout_s * 1e9
         if self.next_ns < limit_ns:
             self._give_up_unsent(limit_ns, now_ns)

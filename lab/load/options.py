@@ -65,6 +65,7 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         help="open loop: from one rate to the other over the duration",
     )
     add("--arrivals", choices=("constant", "poisson"), default="constant", help="with -q or --ramp")
+    add("--precise", action="store_true", help="spin before each, for a smaller send lag")
     add("--think", dest="think_s", type=PAUSE, metavar="T[..T]", help="pause between two requests")
     add(
         "--warmup",

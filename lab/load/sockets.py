@@ -95,6 +95,11 @@ class Connection:
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """As a transport of asyncio has it. There is nothing to do: abort() tells nobody."""
 
+    def get_extra_info(self, name: str) -> socket.SocketType:
+        """As a transport of asyncio has it; there is nothing else to ask for."""
+        assert name == "socket"
+        return self.socket
+
     def abort(self) -> None:
         """End it; its owner is told nothing."""
         if self.is_open:

@@ -16,7 +16,11 @@ from lab.load.engine import Client, Engine
 from lab.load.servertiming import HeaderReader
 from lab.load.sockets import Connection
 
+SWITCHES = 101  # the last answer of a connection that goes on with another protocol
 NOBODY = asyncio.Protocol()
+AS_CLIENTS_READ = dict.fromkeys(  # what real clients forgive a server, aiohttp's among them
+    ("lenient_headers", "lenient_optional_cr_before_lf", "lenient_spaces_after_chunk_size"), True
+)
 LONGEST_HEAD = 1 << 20  # bytes that are no body: headers, 1xx answers, ends of chunks, trailers
 
 
@@ -57,6 +61,10 @@ class Wire(Client, asyncio.Protocol):
         if self.opening and self.task:
             self.task.cancel()
         self.drop()
+
+    def fileno(self) -> int | None:
+        transport = self.transport
+        return int(transport.get_extra_info("socket").fileno()) if transport else None
 
     async def open(self) -> None:
         engine, loop, began_ns = self.engine, asyncio.get_running_loop(), perf_counter_ns()
@@ -148,10 +156,11 @@ class Wire(Client, asyncio.Protocol):
             self.parser = httptools.HttpResponseParser(
                 HeaderReader(self) if self.engine.timings else self
             )
+            self.parser.set_dangerous_leniencies(**AS_CLIENTS_READ)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.status, self.complete, self.keep = 101, True, False
+            self.status, self.complete, self.keep = SWITCHES, True, False
         except httptools.HttpParserError:
             if not self.complete:
                 self.fail(ErrorKind.PROTOCOL)
@@ -187,9 +196,10 @@ class Wire(Client, asyncio.Protocol):
             self.expectation.take(piece)
 
     def on_message_complete(self) -> None:
-        if not self.complete and self.status // 100 != 1:  # 1xx comes before the answer
+        is_interim = self.status // 100 == 1 and self.status != SWITCHES
+        if not self.complete and not is_interim:
             self.complete = True
-            self.keep = self.parser.should_keep_alive()
+            self.keep = self.status != SWITCHES and self.parser.should_keep_alive()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.transport is None:  # still in the handshake, which will say so itself

@@ -81,7 +81,8 @@ def _describe_loop(load: Asked) -> str:
         first, last = load.ramp
         return f"open loop from {first:g}/s to {last:g}/s, {load.arrivals} arrivals"
     if load.rate:
-        return f"open loop at {load.rate:g}/s, {load.arrivals} arrivals"
+        spinning = ", waiting by spinning" if load.precise else ""
+        return f"open loop at {load.rate:g}/s, {load.arrivals} arrivals{spinning}"
     if not load.think_s:
         return "closed loop"
     low, high = map(duration, load.think_s)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import CLIENT, ENVIRONMENT, LOAD, OPEN_LOOP, SERVER, make_run
 
+from lab.facts.histogram import Histogram
 from lab.facts.records import Topic, Trust
 from lab.facts.shards import Shard
 from lab.facts.validity import EFFECTS, Effect, find_doubts
@@ -107,9 +108,36 @@ def test_a_client_too_slow_is_told_to_be_another():
     assert "use --client wire" in doubt.sentence
 
 
-def test_a_neighbour_counts_only_beside_a_server_on_the_same_machine():
+def test_where_the_server_is_not_known_a_neighbour_counts_that_kept_the_client_waiting():
     beside = replace(CLIENT, neighbour_busy=0.5)
     assert find_doubts(make_run(client=beside, server=None)) == []
+    (doubt,) = find_doubts(make_run(client=replace(beside, queued_s=0.03), server=None))
+    assert "close cron (process 7)" in doubt.sentence
+
+
+@pytest.mark.parametrize(("late_s", "is_doubted"), [(0.0, False), (9e-4, False), (0.03, True)])
+def test_an_open_loop_goes_by_the_p99_of_its_lag_too(late_s, is_doubted):
+    run = make_run([0.02] * 1900 + [0.05] * 100, load=OPEN_LOOP, client=SENT)
+    lag = Histogram.of_seconds([0.0] * 1900 + [late_s] * 100)
+    late = replace(run, histograms=replace(run.histograms, send_lag_s=lag))
+    said = [doubt.sentence for doubt in find_doubts(late)]
+    assert len(said) == is_doubted
+    assert all("one request in a hundred left 30.0 ms late" in one for one in said)
+
+
+def test_a_client_that_spins_is_not_at_its_limit_while_it_keeps_to_the_plan():
+    spinning = replace(SENT, cpu_s=0.99)
+    assert find_doubts(make_run(load=OPEN_LOOP, client=spinning, lag_s=5e-5)) == []
+    late = make_run(load=OPEN_LOOP, client=spinning, lag_s=2e-3)
+    assert [doubt.topic for doubt in find_doubts(late)] == [Topic.CLIENT]
+
+
+def test_answers_that_lie_unread_are_a_client_at_its_limit():
+    fine, late = (replace(SENT, unread=share) for share in (0.19, 0.4))
+    assert find_doubts(make_run(load=OPEN_LOOP, client=fine)) == []
+    (doubt,) = find_doubts(make_run(load=OPEN_LOOP, client=late))
+    assert doubt.topic == Topic.CLIENT
+    assert "40 % of the requests under way had their answer waiting" in doubt.sentence
 
 
 def test_failures_are_not_taken_for_a_slow_client():

@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 import servers
 from driving import BAD, both, holds, known
-from servers import OK, Answer, Server, answer, in_turn
+from servers import CHUNKED_HEAD, OK, Answer, Server, answer, in_turn
 
 from lab.load.load import Load
 from lab.load.run import run
@@ -220,11 +220,12 @@ ODD = {  # what is sent; what comes of it by the wire client, and by aiohttp
     "204 with a body": (b"HTTP/1.1 204 No Content\r\n" + TWO + b"\r\nok", "ok", "protocol"),
     "more than the body": (HEAD + TWO + b"\r\nok and more", "ok", "protocol"),
     "an empty line more": (HEAD + TWO + b"\r\nok\r\n", "ok", "ok"),
-    "line feeds alone": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "protocol", "ok"),
-    "a folded header": (HEAD + b"X: a\r\n b\r\n" + TWO + b"\r\nok", "protocol", "ok"),
-    "a control character": (HEAD + b"X: \x1b[2J\r\n" + TWO + b"\r\nok", "protocol", "ok"),
+    "line feeds alone": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "ok", "ok"),
+    "a folded header": (HEAD + b"X: a\r\n b\r\n" + TWO + b"\r\nok", "ok", "ok"),
+    "a control character": (HEAD + b"X: \x1b[2J\r\n" + TWO + b"\r\nok", "ok", "ok"),
+    "a space in a chunk's size": (CHUNKED_HEAD + b"2 \r\nok\r\n0\r\n\r\n", "ok", "ok"),
     "101": (b"HTTP/1.1 101 X\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "status", "status"),
-    "101 to nothing": (b"HTTP/1.1 101 X\r\n\r\n", "protocol", "status"),
+    "101 to nothing": (b"HTTP/1.1 101 X\r\n\r\n", "status", "status"),
     "two lengths": (HEAD + TWO + b"Content-Length: 3\r\n\r\nok", "protocol", "protocol"),
     "a space in a name": (HEAD + b"X : a\r\n" + TWO + b"\r\nok", "protocol", "protocol"),
     "a status of 1000": (b"HTTP/1.1 1000 X\r\n" + TWO + b"\r\nok", "protocol", "protocol"),
@@ -240,3 +241,25 @@ def test_odd_answers_end_as_it_is_documented(client: str, case: str) -> None:
         result = run(Load(url=server.url, requests=6, connections=2, timeout_s=2, client=client))
     holds(result, 6)
     assert result.errors == ({} if expected == "ok" else {expected: 6})
+
+
+@both
+def test_a_body_that_follows_a_304_late_spoils_the_next_answer(client: str) -> None:
+    """Of both clients alike: the next request is out when it comes."""
+    with Server() as server:
+        load = Load(url=f"{server.url}/304-body-apart", requests=20, connections=2, client=client)
+        result = run(load)
+    holds(result, 20)
+    assert result.ok >= 8
+    assert set(result.errors) <= {"protocol", "reset"}
+
+
+@both
+def test_an_answer_nobody_asked_for_counts_for_the_request_that_is_out(client: str) -> None:
+    """Nothing in HTTP/1.1 tells it from that request's own."""
+    with Server() as server:
+        load = Load(url=f"{server.url}/unasked", requests=20, connections=2, client=client)
+        result = run(load)
+    holds(result, 20)
+    assert result.ok == 20
+    assert len(server.requests) <= 20

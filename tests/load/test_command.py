@@ -101,6 +101,7 @@ def test_wrong_usage_is_one_line_and_status_2(
         (["-q", "-5", URL], "-q"),
         (["--arrivals", "bursts", URL], "bursts"),
         (["-q", "10", "--think", "1s", URL], "closed loop"),
+        (["--precise", URL], "open loop"),
         (["--think", "soon", URL], "'soon' is not a duration"),
         (["--find-max", URL], "--find-max needs an objective"),
         (["--slo", "p99=1s", URL], "'p99=1s' is not a valid objective"),

@@ -16,8 +16,11 @@ from servers import Server, delayed, standing_still
 
 from lab.facts.errors import CannotRun
 from lab.facts.records import Run
+from lab.load import unread
 from lab.load.load import Load
+from lab.load.openloop import OpenLoop
 from lab.load.run import run
+from lab.reports.report import report
 
 
 @pytest.mark.parametrize("arrivals", ["constant", "poisson"])
@@ -279,3 +282,35 @@ def test_connect_timeouts_in_an_open_loop() -> None:
     assert result.ok == 2
     assert result.errors == {"connect timeout": 4}
     assert result.elapsed_s < 10
+
+
+def test_answers_that_the_client_does_not_read_in_time_are_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each time it sends it stands still for longer than the server takes."""
+    send = OpenLoop.send_what_is_due
+
+    def send_and_sleep(self: OpenLoop) -> None:
+        send(self)
+        sleep(0.004)
+
+    monkeypatch.setattr(unread, "FEWEST", 3)
+    shares = []
+    for _ in range(2):
+        with Server(delayed(0.0005)) as server:
+            result = run(Load(url=server.url, rate=200.0, duration_s=1.0, connections=4))
+        holds(result, 200)
+        shares.append(result.client.unread)
+        monkeypatch.setattr(OpenLoop, "send_what_is_due", send_and_sleep)
+    assert (shares[0] or 0) < 0.5 < (shares[1] or 0)
+
+
+@both
+def test_precise_sends_the_same_requests(client: str) -> None:
+    with Server() as server:
+        load = Load(url=server.url, rate=300.0, requests=60, precise=True, client=client)
+        result = run(load)
+    holds(result, 60)
+    assert result.ok == len(server.requests) == 60
+    assert result.load.precise
+    assert "waiting by spinning" in report(result)
