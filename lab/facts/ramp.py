@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from lab.facts.histogram import Histogram, merge_histograms
 from lab.facts.records import Point, Second
@@ -15,7 +15,7 @@ def trace_ramp(series: Sequence[Second], most: int) -> list[Point]:
     """The rates of a ramp as a curve of at most so many points, each of seconds on end."""
     starts_s = [0.0, *(second.time for second in series)]
     lengths_s = [second.time - start_s for start_s, second in zip(starts_s, series, strict=False)]
-    known = [pair for pair in zip(series, lengths_s, strict=True) if pair[0].rate is not None]
+    known = list(takewhile(_is_asked, zip(series, lengths_s, strict=True)))
     if not known:
         return []
     whole = [n for n, (_, length_s) in enumerate(known) if length_s >= SHORTEST_S] or [0]
@@ -23,6 +23,12 @@ def trace_ramp(series: Sequence[Second], most: int) -> list[Point]:
     cuts = [*whole[::step], len(known)]
     cuts[0] = 0
     return [_make_point(known[low:high]) for low, high in pairwise(cuts)]
+
+
+def _is_asked(pair: tuple[Second, float]) -> bool:
+    """Whether it is of the ramp, and not of the time after it, when late answers still come."""
+    second, length_s = pair
+    return second.rate is not None and (second.rate > 0 or length_s < SHORTEST_S)
 
 
 def _make_point(parts: Sequence[tuple[Second, float]]) -> Point:

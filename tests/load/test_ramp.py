@@ -111,6 +111,7 @@ def test_the_series_of_a_ramp_tells_where_the_server_gives_in(
     assert points[0].throughput == pytest.approx(points[0].rate, rel=0.1)
     assert points[2].throughput == pytest.approx(100, rel=0.15)
     assert points[0].p99_s < points[1].p99_s < points[2].p99_s
+    assert all(point.rate > 0 for point in trace_ramp(result.series, most=40))
     assert "open loop from 0/s to 300/s" in report(result)
     assert "Rates of the ramp" in report(result)
     plot([result], tmp_path / "ramp.svg")
