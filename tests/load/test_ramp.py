@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,16 +100,15 @@ def test_the_series_of_a_ramp_tells_where_the_server_gives_in(
     processes: int, tmp_path: Path
 ) -> None:
     result = of_ramp(processes=processes, connections=200)
-    rates = [second.rate for second in result.series[:3]]
-    assert rates == pytest.approx([50, 150, 250], rel=0.05)
-    assert [second.rate for second in result.series[3:]] == pytest.approx(
-        [0.0] * (len(result.series) - 3), abs=20
+    ends_s = [0.0, *(second.time for second in result.series[:2])]
+    assert [second.rate for second in result.series[:2]] == pytest.approx(
+        [50 * (low_s + high_s) for low_s, high_s in pairwise(ends_s)], rel=0.01
     )
     assert sum(second.ok for second in result.series) == 450
     assert all(second.p99 is not None for second in result.series if second.ok)
     points = trace_ramp(result.series[:3], most=40)
-    assert points[0].throughput == pytest.approx(points[0].rate, rel=0.1)
-    assert points[2].throughput == pytest.approx(100, rel=0.15)
+    assert points[0].throughput == pytest.approx(points[0].rate, rel=0.25)
+    assert points[2].throughput == pytest.approx(100, rel=0.25)
     assert points[0].p99_s < points[1].p99_s < points[2].p99_s
     assert all(point.rate > 0 for point in trace_ramp(result.series, most=40))
     assert "open loop from 0/s to 300/s" in report(result)
