@@ -346,14 +346,15 @@ def test_a_load_of_four_seconds_says_so_once(processes: int) -> None:
     assert ("requests/s" if processes == 1 else f"loading {server.url}") in done.stderr
 
 
-def test_help_is_a_screen_for_each_group_and_six_examples() -> None:
+def test_help_is_a_screen_for_each_group_and_its_examples_are_valid() -> None:
     parser = loadgen.make_parser()
     parts = parser.format_help().split("\n\n")
     for part in parts:
         assert len(part.splitlines()) <= 24
         assert all(len(line) <= 79 or "http://" in line for line in part.splitlines())
-    commands = [x.strip() for x in parser.format_help().splitlines() if "  python loadgen.py " in x]
-    assert len(commands) == 6
+    lines = parser.format_help().replace("\\\n", "").splitlines()
+    commands = [line.strip() for line in lines if "  python loadgen.py " in line]
+    assert len(commands) == parser.epilog.count("python loadgen.py") > 5
     for text in commands:
         options = parser.parse_args(shlex.split(text)[2:])
         assert [make_load(options, url) for url in options.urls]
