@@ -32,6 +32,7 @@ from lab.load.plan import add_rates
 from lab.load.tally import Counts
 from lab.load.wire import Wire
 
+FIRST_S = 1.0
 CHECKPOINT_S = 5.0  # how often the record is saved while it grows
 
 Watch = Callable[[Counts | None, float], None]  # what has come, if it is known, and after how long
@@ -74,7 +75,8 @@ class Measurement:
         self.load, self.watch, self.checkpoint = load, watch, checkpoint
         self.interrupts, self.leader = interrupts, leader
         self.dns_s: float | None = None
-        self.saved_s = 0.0  # when a record was last saved
+        # when a record was last saved; who leads several has a first one after a second
+        self.saved_s = FIRST_S - CHECKPOINT_S if leader else 0.0
         self.aborts = parse_aborts(load.abort)
         self.aborted = ""  # why it ends early
         self.engine: Engine

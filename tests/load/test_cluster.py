@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from driving import (
     ROOT,
     URL,
     cli,
+    command,
     complains,
     holds,
     percentile_s,
@@ -28,14 +31,14 @@ from driving import (
     started,
     wait_until,
 )
-from servers import Server, delayed, free_port, one_at_a_time
+from servers import Server, delayed, free_port
 
 from lab.facts.errors import CannotRun
 from lab.facts.objective import parse_objectives
 from lab.facts.records import Run, Trust
+from lab.load import search
 from lab.load.load import Load
 from lab.load.run import run
-from lab.load.search import find_max
 from lab.readers.files import read
 from lab.reports.report import report
 
@@ -80,39 +83,41 @@ def test_workers_count_what_the_server_counts(two: Cluster, asked: dict[str, Any
 
 
 @slow
-@pytest.mark.parametrize(("arrivals", "spread"), [("constant", 0.0), ("poisson", 1.0)])
+@pytest.mark.parametrize(("arrivals", "spread"), [("constant", 0.0), ("poisson", 1.585)])
 def test_arrivals_are_those_of_one(two: Cluster, arrivals: str, spread: float) -> None:
+    """The middle half of the gaps spans ln 3 / ln 2 times their median where they are by chance."""
     with Server() as server:
         asked = {"rate": 200.0, "duration_s": 5.0, "arrivals": arrivals, "connections": 20}
         run(Load(url=server.url, cluster=two.address, **asked))
     gaps_s = np.diff(sorted(server.arrived_s))
-    assert len(server.requests) == pytest.approx(1000, abs=5 * math.sqrt(1000) * spread)
-    assert gaps_s.std() / gaps_s.mean() == pytest.approx(spread, abs=0.25)
+    low_s, middle_s, high_s = np.quantile(gaps_s, [0.25, 0.5, 0.75])
+    assert len(server.requests) == pytest.approx(1000, abs=5 * math.sqrt(1000) * (spread > 0))
+    assert (high_s - low_s) / middle_s == pytest.approx(spread, abs=0.35)
 
 
 @slow
 def test_percentiles_of_all_are_those_of_one(two: Cluster) -> None:
-    """One answer in twenty takes 80 ms, all others 10 ms."""
-    delays_s = [0.01] * 19 + [0.08]
+    """One answer in twenty takes 0.3 s, all others 0.1 s."""
+    delays_s = [0.1] * 19 + [0.3]
     with Server(delayed(*delays_s)) as server:
-        asked: dict[str, Any] = {"url": server.url, "connections": 4, "duration_s": 3.2}
+        asked: dict[str, Any] = {"url": server.url, "connections": 20, "duration_s": 3.2}
         one, both = run(Load(**asked)), run(Load(**asked, cluster=two.address))
     for percentile in (50, 90, 99):
         expected_s = percentile_s(one, "latency_s", percentile)
         assert percentile_s(both, "latency_s", percentile) == pytest.approx(expected_s, rel=0.2)
     for second in both.series[:3]:
-        assert second.p50 == pytest.approx(0.01, rel=0.5)
-        assert second.p99 == pytest.approx(0.08, rel=0.3)
+        assert second.p50 == pytest.approx(0.1, rel=0.3)
+        assert second.p99 == pytest.approx(0.3, rel=0.3)
 
 
 @slow
-def test_a_search_uses_the_cluster(two: Cluster) -> None:
-    """One worker who takes 10 ms over each can do 100 a second."""
-    goals = parse_objectives("p99<100ms")
-    with Server(one_at_a_time(0.01)) as server:
-        load = Load(url=server.url, cluster=two.address, connections=20, duration_s=1.0, rate=50.0)
-        found = find_max(load, goals, lambda _: None)
-    assert found.slo and found.slo.max_rate == pytest.approx(95, rel=0.25)
+def test_a_search_uses_the_cluster(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST_STEPS", 3)
+    with Server() as server:
+        load = Load(url=server.url, cluster=two.address, connections=4, duration_s=0.3, rate=50.0)
+        found = search.find_max(load, parse_objectives("p99<5s"), lambda _: None)
+    assert [point.rate for point in found.curve] == [50, 100, 200]
+    assert all(point.failed == 0 for point in found.curve)
     assert len(found.shards) == 2
 
 
@@ -144,12 +149,26 @@ def test_a_local_cluster_comes_and_goes(tmp_path: Path) -> None:
 @slow
 def test_an_experiment_is_loaded_from_the_cluster(two: Cluster) -> None:
     script = ["experiments/03_blocking_sleep.py", "--quick", "--duration", "100ms"]
-    command = [sys.executable, *script, "--cluster", two.address]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    line = [sys.executable, *script, "--cluster", two.address]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 3), done.stderr
     assert f"2 workers of {two.address}" in " ".join(done.stdout.split())
+
+
+@slow
+def test_ctrl_c_at_a_terminal_ends_a_local_cluster_with_a_report() -> None:
+    """A terminal sends it to all processes of the command, the workers among them."""
+    with Server(delayed(0.01)) as server:
+        line = command("--cluster", "local", "--processes", 2, "-z", "60s", "-c", 4, server.url)
+        with subprocess.Popen(
+            line, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            wait_until(lambda: len(server.requests) > 100, 60)
+            os.killpg(process.pid, signal.SIGINT)
+            stdout, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted after" in stdout
+    assert f"{len(server.requests)}: " in stdout
 
 
 # ---- What goes wrong ---------------------------------------------------------------------
@@ -201,10 +220,65 @@ def test_an_interrupt_ends_all_workers_with_a_report(two: Cluster, tmp_path: Pat
     assert stdout == report(record) + "\n"
 
 
-def test_what_no_worker_can_load_is_one_line(two: Cluster) -> None:
-    refused = f"http://127.0.0.1:{free_port()}/"
-    with pytest.raises(CannotRun, match=r"worker tcp://127.0.0.1:\d+: .*refused"):
-        run(Load(url=refused, requests=10, cluster=two.address))
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (f"http://127.0.0.1:{free_port()}/", "refused"),
+        ("http://nowhere.invalid/", "no address for nowhere.invalid"),
+    ],
+)
+def test_what_no_worker_can_load_is_one_line(two: Cluster, url: str, why: str) -> None:
+    with pytest.raises(CannotRun, match=rf"worker tcp://127.0.0.1:\d+: .*{why}"):
+        run(Load(url=url, requests=10, cluster=two.address))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
+def test_a_worker_that_may_not_open_so_many_files_is_named(two: Cluster) -> None:
+    worker = psutil.Process(two.workers[0].pid)
+    before = worker.rlimit(psutil.RLIMIT_NOFILE)
+    worker.rlimit(psutil.RLIMIT_NOFILE, (200, 200))
+    try:
+        with Server() as server, pytest.raises(CannotRun, match=r"worker tcp.*ulimit -n 350"):
+            run(Load(url=server.url, requests=1000, connections=500, cluster=two.address))
+        assert server.requests == []
+    finally:
+        worker.rlimit(psutil.RLIMIT_NOFILE, before)
+
+
+@slow
+def test_a_share_that_is_killed_is_named_by_its_worker(two: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.01)) as server:
+        arguments = ["--cluster", two.address, "-z", "60s", "-c", 4, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 50, 60)
+            (share,) = psutil.Process(two.workers[0].pid).children()
+            share.kill()
+            _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "ended with signal 9, and 50 % of the load was its" in stderr.splitlines()[-1]
+    assert json.loads(path.read_text())["validity"]["verdict"] == "INVALID"
+
+
+@slow
+def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with cluster(tmp_path) as there, Server(delayed(0.01)) as server:
+        arguments = ["--cluster", there.address, "-z", "60s", "-c", 4, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 400, 60)
+            began_s = monotonic()
+            there.scheduler.kill()
+            _, stderr = process.communicate(timeout=20)
+            assert monotonic() - began_s < 10
+        wait_until(lambda: monotonic() > began_s + 7)  # a share has gone on for 5 s at most
+        sent = len(server.requests)
+        wait_until(lambda: monotonic() > began_s + 7.5)
+        assert len(server.requests) == sent
+    assert process.returncode == 1
+    assert "the scheduler is gone" in stderr.splitlines()[-1]
+    record = json.loads(path.read_text())
+    assert (record["validity"]["verdict"], record["ok"] > 100) == ("INVALID", True)
 
 
 # ---- What is refused ---------------------------------------------------------------------

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from driving import ROOT, URL
 
 from lab.facts.errors import CannotRun
 from lab.load.clusterchecks import (
@@ -19,6 +22,19 @@ from lab.load.relay import Home, describe_home
 
 pytest.importorskip("dask")
 AT = "tcp://127.0.0.1:8786"
+
+
+def test_without_dask_one_line_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['distributed'] = None; import loadgen; "
+        f"sys.exit(loadgen.main(['--cluster', '{AT}', '-n', '1', '--quiet', '{URL}']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert line.endswith("pip install -r lab/load/cluster-requirements.txt")
 
 
 @pytest.mark.parametrize(
