@@ -11,10 +11,9 @@ import atexit
 import json
 import logging
 import secrets
-import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, perf_counter_ns
@@ -269,32 +268,20 @@ def _silence() -> None:
 
 def _start_local(workers: int) -> Cluster:
     dask.config.update(dask.config.config, read_settings(), priority="new")
-    with _holding_interrupts():
-        try:
-            local = dask_distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL + 1,
-            )
-            client = dask_distributed.Client(local, set_as_default=False)
-        except (OSError, RuntimeError) as error:
-            raise CannotRun(f"no cluster could be started here ({error})") from error
-    return Cluster(client, local)
-
-
-@contextmanager
-def _holding_interrupts() -> Iterator[None]:
-    """Processes that are started meanwhile never see Ctrl-C, which a terminal sends to all of us:
-    a worker is to end its share, and that is to say what it has measured. Ours is only late.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        local = dask_distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL + 1,
+        )
+        client = dask_distributed.Client(local, set_as_default=False)
+        client.run(relay.ignore_interrupts)
+    except (OSError, RuntimeError) as error:
+        raise CannotRun(f"no cluster could be started here ({error})") from error
+    return Cluster(client, local)
 
 
 def _connect(address: str) -> Cluster:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import signal
 import sys
 import threading
 import time
@@ -140,6 +141,13 @@ async def stop(token: str) -> None:
     relay = _relays.get(token)
     if relay:
         relay.stop()
+
+
+def ignore_interrupts() -> None:
+    """A terminal sends Ctrl-C to the workers of a command, too. They are to end their shares, which
+    then say what they have measured.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def describe_home() -> Home:

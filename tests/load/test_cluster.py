@@ -36,6 +36,7 @@ from servers import Server, delayed, free_port
 from lab.facts.errors import CannotRun
 from lab.facts.objective import parse_objectives
 from lab.facts.records import Run, Trust
+from lab.facts.results import Result
 from lab.load import search
 from lab.load.load import Load
 from lab.load.run import run
@@ -87,24 +88,23 @@ def test_workers_count_what_the_server_counts(two: Cluster, asked: dict[str, Any
 def test_arrivals_are_those_of_one(two: Cluster, arrivals: str, spread: float) -> None:
     """The middle half of the gaps spans ln 3 / ln 2 times their median where they are by chance."""
     with Server() as server:
-        asked = {"rate": 200.0, "duration_s": 5.0, "arrivals": arrivals, "connections": 20}
+        asked = {"rate": 60.0, "duration_s": 6.0, "arrivals": arrivals, "connections": 20}
         run(Load(url=server.url, cluster=two.address, **asked))
     gaps_s = np.diff(sorted(server.arrived_s))
     low_s, middle_s, high_s = np.quantile(gaps_s, [0.25, 0.5, 0.75])
-    assert len(server.requests) == pytest.approx(1000, abs=5 * math.sqrt(1000) * (spread > 0))
-    assert (high_s - low_s) / middle_s == pytest.approx(spread, abs=0.35)
+    assert len(server.requests) == pytest.approx(360, abs=5 * math.sqrt(360) * (spread > 0))
+    assert (high_s - low_s) / middle_s == pytest.approx(spread, abs=0.5)
 
 
 @slow
-def test_percentiles_of_all_are_those_of_one(two: Cluster) -> None:
+def test_percentiles_are_those_of_all_answers(two: Cluster) -> None:
     """One answer in twenty takes 0.3 s, all others 0.1 s."""
     delays_s = [0.1] * 19 + [0.3]
     with Server(delayed(*delays_s)) as server:
         asked: dict[str, Any] = {"url": server.url, "connections": 20, "duration_s": 3.2}
-        one, both = run(Load(**asked)), run(Load(**asked, cluster=two.address))
-    for percentile in (50, 90, 99):
-        expected_s = percentile_s(one, "latency_s", percentile)
-        assert percentile_s(both, "latency_s", percentile) == pytest.approx(expected_s, rel=0.2)
+        both = run(Load(**asked, cluster=two.address))
+    for percentile, expected_s in ((50, 0.1), (99, 0.3)):
+        assert percentile_s(both, "latency_s", percentile) == pytest.approx(expected_s, rel=0.3)
     for second in both.series[:3]:
         assert second.p50 == pytest.approx(0.1, rel=0.3)
         assert second.p99 == pytest.approx(0.3, rel=0.3)
@@ -128,9 +128,12 @@ def test_a_comparison_uses_the_cluster(
     path = tmp_path / "compared.json"
     with Server(delayed(0.002)) as quick, Server(delayed(0.02)) as slower:
         arguments = ["--cluster", two.address, "--rounds", 4, "-z", "300ms", "-c", 4, "-o", path]
-        status, stdout, _ = said(capsys, *arguments, quick.url, slower.url)
-    assert (status, "slower" in stdout) == (0, True)
-    assert two.address in path.read_text()
+        status, _, _ = said(capsys, *arguments, quick.url, slower.url)
+    record = read(path)
+    assert (status, isinstance(record, Result)) == (0, True)
+    assert isinstance(record, Result)
+    assert [arm.run.load.cluster for arm in record.arms.values()] == [two.address] * 2
+    assert [len(arm.rounds) for arm in record.arms.values()] == [4, 4]
 
 
 @slow
@@ -232,17 +235,17 @@ def test_what_no_worker_can_load_is_one_line(two: Cluster, url: str, why: str) -
         run(Load(url=url, requests=10, cluster=two.address))
 
 
+@slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits another process")
 def test_a_worker_that_may_not_open_so_many_files_is_named(two: Cluster) -> None:
-    worker = psutil.Process(two.workers[0].pid)
-    before = worker.rlimit(psutil.RLIMIT_NOFILE)
-    worker.rlimit(psutil.RLIMIT_NOFILE, (200, 200))
+    worker = two.workers[0]
+    psutil.Process(worker.pid).rlimit(psutil.RLIMIT_NOFILE, (200, 200))
     try:
         with Server() as server, pytest.raises(CannotRun, match=r"worker tcp.*ulimit -n 350"):
             run(Load(url=server.url, requests=1000, connections=500, cluster=two.address))
         assert server.requests == []
     finally:
-        worker.rlimit(psutil.RLIMIT_NOFILE, before)
+        two.replace(worker)
 
 
 @slow
