@@ -10,7 +10,9 @@ import asyncio
 import atexit
 import json
 import logging
+import os
 import secrets
+import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
@@ -61,9 +63,15 @@ class Cluster:
         self.clocks: dict[str, tuple[int, int]] = {}  # offset and what it may be off by, in ns
 
     def close(self) -> None:
-        self.client.close(timeout=1)
+        with suppress(Exception):  # whatever is left of it is of no use to anybody
+            self.client.close(timeout=1)
         if self.local:
-            self.local.close(timeout=5)
+            started = [nanny.pid for nanny in self.local.workers.values()]
+            with suppress(Exception):
+                self.local.close(timeout=2)
+            for pid in filter(None, started):  # it may stand still
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Let it run beside this thread."""

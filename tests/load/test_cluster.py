@@ -174,6 +174,25 @@ def test_ctrl_c_at_a_terminal_ends_a_local_cluster_with_a_report() -> None:
     assert f"{len(server.requests)}: " in stdout
 
 
+@slow
+def test_a_stopped_worker_of_a_local_cluster_ends_the_run() -> None:
+    with Server(delayed(0.01)) as server:
+        arguments = ["--cluster", "local", "--processes", 2, "-z", "60s", "-c", 4, "--quiet"]
+        with started(*arguments, server.url) as process:
+            wait_until(lambda: len(server.requests) > 600, 60)
+            family = psutil.Process(process.pid).children(recursive=True)
+            share = next(one for one in family if "lab.load.share" in " ".join(one.cmdline()))
+            worker = share.parent()
+            assert worker
+            worker.suspend()
+            began_s = monotonic()
+            _, stderr = process.communicate(timeout=20)
+            assert monotonic() - began_s < 10
+        _, alive = psutil.wait_procs(family, 3)
+    assert (process.returncode, alive) == (1, [])
+    assert "50 % of the load" in stderr.splitlines()[-1]
+
+
 # ---- What goes wrong ---------------------------------------------------------------------
 @slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
