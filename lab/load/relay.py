@@ -147,7 +147,8 @@ def ignore_interrupts() -> None:
     """A terminal sends Ctrl-C to the workers of a command, too. They are to end their shares, which
     then say what they have measured.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(ValueError):  # of a thread that is not the main one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def describe_home() -> Home:
