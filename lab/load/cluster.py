@@ -72,6 +72,7 @@ class Cluster:
             for pid in filter(None, started):  # it may stand still
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            self.local.shutdown_on_close = False  # or Dask would wait for it again, for 10 s
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Let it run beside this thread."""

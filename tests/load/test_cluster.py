@@ -151,7 +151,7 @@ def test_a_local_cluster_comes_and_goes(tmp_path: Path) -> None:
 
 @slow
 def test_an_experiment_is_loaded_from_the_cluster(two: Cluster) -> None:
-    script = ["experiments/03_blocking_sleep.py", "--quick", "--duration", "100ms"]
+    script = ["experiments/03_blocking_sleep.py", "--quick", "--rounds", "1", "--duration", "100ms"]
     line = [sys.executable, *script, "--cluster", two.address]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 3), done.stderr
