@@ -2,8 +2,9 @@
 
 What matplotlib writes is ten times as long as it need be: each tick repeats its font, each dot
 is an element. Here lines that look alike are joined into one path, texts that look alike into
-a group, and numbers rounded to a tenth of a pixel. Colours stay attributes, so that any program
-shows the picture; a style sheet that only browsers read exchanges them for a dark page.
+a group, and numbers rounded to a tenth of a pixel, those of texts to a whole one. Colours stay
+attributes, so that any program shows the picture; a style sheet that only browsers read exchanges
+them for a dark page.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ KEPT = (
 )  # fmt: skip
 DEFAULTS = {"stroke-width": "1", "font-size": f"{FONT_PX:g}px", "text-anchor": "start"}
 SHARED = ("fill", "stroke")  # of paths in a row: said once, by a group
+SAME_PX = 0.5  # dots that are closer lie on one another
 DOT = "h0"  # a line of no length, whose round ends are a disc
 Attributes = dict[str, str]
 Point = tuple[float, float]
@@ -113,11 +115,15 @@ def _is_visible(shown: Attributes) -> bool:
 
 
 def _chain(paths: Sequence[str]) -> str:
-    """Paths in a row as one; dots on the same height as steps from one to the next."""
+    """Paths in a row as one; dots on the same height as steps from one to the next, but for those
+    that nobody could tell from the last.
+    """
     found, last = "", None
     for path in paths:
         dot = re.fullmatch(rf"M(-?[\d.]+)([ -][\d.]+){DOT}", path)
         if dot and last and dot[2] == last[1]:
+            if abs(float(dot[1]) - float(last[0])) < SAME_PX:
+                continue
             found += f"m{_join([float(dot[1]) - float(last[0])])} 0{DOT}"
         else:
             found += path
@@ -237,7 +243,7 @@ class _Writer:
         if look.get("fill") == self.ink:
             del look["fill"]
         turn = element.get("transform", "")
-        place = {key: _number(float(element.get(key, 0))) for key in ("x", "y")}
+        place = {key: f"{float(element.get(key, 0)):.0f}" for key in ("x", "y")}
         if turn and not turn.startswith("rotate(-0 "):
             rounded = re.sub(r"-?\d+\.\d+", lambda found: _number(float(found[0])), turn)
             place = {"transform": rounded}

@@ -28,7 +28,9 @@ def test_a_script_has_a_record(path):
 
 @every_script
 def test_a_script_has_a_row_in_the_readme(path):
-    assert README.count(f"\n| [{path.stem[:2]}](experiments/{path.name}) |") == 1
+    number = path.stem[:2]
+    assert README.count(f"\n| [{number}] |") == 1
+    assert README.count(f"\n[{number}]: experiments/{path.name}\n") == 1
 
 
 def test_every_record_has_its_script():
@@ -37,8 +39,8 @@ def test_every_record_has_its_script():
 
 def test_questions_lead_to_experiments_that_are_recorded():
     questions = README.partition("## Questions")[2].partition("\n## ")[0]
-    numbers = {n for found in re.findall(r"\(([\d, ]+)\)", questions) for n in found.split(", ")}
-    assert numbers
+    numbers = set(re.findall(r"\[(\d\d)\]", questions))
+    assert numbers >= {f"{number}" for number in range(25, 39)}
     assert numbers <= {path.stem[:2] for path in RECORDS}
 
 
