@@ -45,6 +45,8 @@ def shorten(line: str, url: str) -> list[list[str]]:
             words += ["-z", "200ms", "--quiet"]
             words += ["-n", "50", "-c", "5"] if "5k" in words else []
             words += ["--expect", "200"] if "405" in words else []
+            is_comparison = sum("://" in word for word in words) > 1
+            words += ["--budget", "3s"] if is_comparison and "--rounds" not in words else []
         commands.append([sys.executable, str(path), *words])
     return commands
 
