@@ -18,7 +18,7 @@ from servers import Answer, Server, answer
 import loadgen
 from lab.facts.records import Run
 from lab.load.load import Load
-from lab.load.plan import plan_due_ns
+from lab.load.pacing import plan_due_ns
 
 ROOT = Path(__file__).resolve().parents[1]
 URL = "http://127.0.0.1:9/"

@@ -28,7 +28,7 @@ from lab.load.machine import Account, queued_s
 from lab.load.oneshot import OneShot, SharedSockets
 from lab.load.opening import Opening
 from lab.load.openloop import OpenLoop
-from lab.load.plan import add_rates
+from lab.load.pacing import add_rates
 from lab.load.tally import Counts
 from lab.load.wire import Wire
 

@@ -16,7 +16,7 @@ from lab.facts.records import ErrorKind
 from lab.load.answerlog import Logged
 from lab.load.engine import Client, Engine
 from lab.load.load import Load
-from lab.load.plan import plan_due_ns
+from lab.load.pacing import plan_due_ns
 from lab.load.unread import Unread
 
 EARLY_NS = 10_000  # a timer is set so much before: to wake up takes about as long

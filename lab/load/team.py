@@ -28,7 +28,7 @@ from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account
 from lab.load.measurement import CHECKPOINT_S, Checkpoint, PartlyLost, Watch, mark_interrupted
-from lab.load.plan import split_load
+from lab.load.pacing import split_load
 from lab.load.shareprocess import GRACE_S, LEASE_S, RENEW_S
 from lab.load.tally import Counts
 

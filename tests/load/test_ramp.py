@@ -18,7 +18,7 @@ from lab.facts.ramp import trace_ramp
 from lab.facts.records import Run
 from lab.load.inputs import parse_ramp
 from lab.load.load import Load
-from lab.load.plan import add_rates, plan_due_ns, split_load
+from lab.load.pacing import add_rates, plan_due_ns, split_load
 from lab.load.run import run
 from lab.readers.files import read
 from lab.reports.plot import plot

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lab.load.load import Load
 from lab.load.openloop import OpenLoop
-from lab.load.plan import split_load
+from lab.load.pacing import split_load
 
 
 @settings(deadline=None)
