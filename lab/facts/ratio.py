@@ -100,6 +100,9 @@ def measure(
     Where the load generator or the machine limited the upper side, its true throughput is
     higher than what was seen: the ratio is "at least". Where the lower side was, it is "at
     most". Where both were, they were drawn together, and the true ratio lies farther from 1.
+
+    Of a percentile above the median no such share is known: the rounds that were disturbed on
+    either side are left out.
     """
     metric = Metric(metric)
     if find_faults(arms, (over, under), subject):
@@ -109,6 +112,8 @@ def measure(
         for a, b in zip(arms[over].rounds, arms[under].rounds, strict=True)
     ]
     known = [(x / y, a, b) for x, y, a, b in pairs if x is not None and y]
+    if is_of_tail(metric):
+        known = [each for each in known if is_calm(*each[1:])]
     launches = [a.launch for _, a, _ in known]
     found = ratio_interval([ratio for ratio, _, _ in known], launches)
     if found is None:
@@ -116,7 +121,7 @@ def measure(
     measured = MeasuredRatio(over=over, under=under, metric=metric, **vars(found))
     if metric in (Metric.SERVER_CPU, Metric.CLIENT_CPU):  # what is kept from it, it cannot use
         return measured
-    sides = [(ratio, _margin(a, metric), _margin(b, metric)) for ratio, a, b in known]
+    sides = [(ratio, a.margin, b.margin) for ratio, a, b in known]
     if metric != Metric.THROUGHPUT:  # the longer, the slower
         sides = [(ratio, s_under, s_over) for ratio, s_over, s_under in sides]
     measured = replace(measured, margin=_widening(found, sides, launches))
@@ -134,10 +139,26 @@ def _holds_1(interval: Interval) -> bool:
     return interval.low <= 1 <= interval.high
 
 
-def _margin(each: Round, metric: Metric) -> float:
-    """No share of the time bounds a p99: one in a hundred requests is easily hit."""
-    is_of_tail = metric in PERCENTILES and metric != Metric.P50
-    return float(each.margin > 0) if is_of_tail else each.margin
+def is_of_tail(metric: Metric) -> bool:
+    """Whether noise can have moved a figure by any amount: one request in a hundred is easily
+    hit, so no share of the time bounds a p99.
+    """
+    return metric in PERCENTILES and metric != Metric.P50
+
+
+def is_calm(*sides: Round) -> bool:
+    """Whether nothing disturbed a round: by what was seen of the machine, not by its result."""
+    return not any(side.margin for side in sides)
+
+
+def find_disturbed(arms: Arms, over: str, under: str, metric: Metric) -> str:
+    """Why too few rounds are left for a percentile; empty where all were calm."""
+    pairs = list(zip(arms[over].rounds, arms[under].rounds, strict=True))
+    disturbed = sum(not is_calm(a, b) for a, b in pairs)
+    if not (disturbed and is_of_tail(metric)):
+        return ""
+    figure = metric.removesuffix("_s")
+    return f"{disturbed} of {len(pairs)} rounds were disturbed, too many for a {figure}"
 
 
 def _widening(
@@ -173,4 +194,7 @@ def weigh(
     missing = find_missing(arms, (over, under), metric)
     if missing and not reasons:
         reasons.append(f"{missing}: make rounds longer (-z)")
-    return measure(arms, over, under, metric), reasons
+    found = measure(arms, over, under, metric)
+    if found is None and not reasons:
+        reasons += filter(None, [find_disturbed(arms, over, under, metric)])
+    return found, reasons

@@ -15,6 +15,7 @@ from lab.facts.ratio import (
     NOT_ENOUGH,
     Arms,
     faster,
+    find_disturbed,
     find_faults,
     find_missing,
     find_topics,
@@ -271,8 +272,9 @@ def decide(arms: Arms, claim: Claim, subject: Sequence[str] = (), era: str = "")
 
 
 def _too_few(arms: Arms, ratio: Ratio) -> str:
-    """Why there is no interval: rounds without the figure, or not enough of them."""
-    missing = find_missing(arms, (ratio.over, ratio.under), Metric(ratio.metric))
+    """Why there is no interval: rounds without the figure or disturbed, or not enough of them."""
+    names, metric = (ratio.over, ratio.under), Metric(ratio.metric)
+    missing = find_missing(arms, names, metric) or find_disturbed(arms, *names, metric)
     if missing:
         return missing
     rounds = arms[ratio.over].rounds

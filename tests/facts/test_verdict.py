@@ -182,16 +182,33 @@ def test_what_took_nothing_widens_nothing():
     assert (found.margin, found.judged) == (0.0, found.interval)
 
 
-def test_cpu_time_has_no_margin_and_a_p99_no_bound():
-    arms = disturbed(steal=0.05)
-    assert measure(arms, "fast", "slow", Metric.SERVER_CPU).margin == 0.0
-    for arm in arms.values():
-        arm.rounds[:] = [replace(each, p99_s=0.1) for each in arm.rounds]
-    found = measure(arms, "fast", "slow", Metric.P99)
-    assert (found.judged.low, decide(arms, Ratio("fast", "slow", metric="p99_s")).word) == (
-        0.0,
-        Word.INCONCLUSIVE,
-    )
+def test_cpu_time_has_no_margin():
+    assert measure(disturbed(steal=0.05), "fast", "slow", Metric.SERVER_CPU).margin == 0.0
+
+
+def with_p99(disturbed_rounds: int):
+    """Two arms of twelve rounds whose p99 differ twofold, and fivefold in disturbed rounds."""
+    arms = {name: make_measured_arm(make_runs([100.0] * 12)) for name in ("slow", "quick")}
+    for name, p99_s in (("slow", 0.2), ("quick", 0.1)):
+        arms[name].rounds[:] = [replace(each, p99_s=p99_s) for each in arms[name].rounds]
+    noisy = [replace(x, p99_s=0.5, margin=0.04) for x in arms["slow"].rounds[:disturbed_rounds]]
+    arms["slow"].rounds[:disturbed_rounds] = noisy
+    return arms
+
+
+def test_disturbed_rounds_are_left_out_of_a_p99():
+    """By what was seen of the machine, and on whichever side."""
+    found = measure(with_p99(5), "slow", "quick", Metric.P99)
+    assert (found.estimate, found.margin, found.rounds) == (pytest.approx(2), 0.0, 7)
+    assert measure(with_p99(5), "quick", "slow", Metric.P99).estimate == pytest.approx(0.5)
+    assert measure(with_p99(0), "slow", "quick", Metric.P99).rounds == 12
+
+
+def test_too_few_calm_rounds_for_a_p99_are_said():
+    why = "8 of 12 rounds were disturbed, too many for a p99"
+    assert weigh(with_p99(8), "slow", "quick", Metric.P99) == (None, [why])
+    verdict = decide(with_p99(8), Ratio("slow", "quick", metric="p99_s"))
+    assert (verdict.word, verdict.reasons) == (Word.INCONCLUSIVE, [why])
 
 
 @settings(deadline=None)
