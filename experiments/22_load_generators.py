@@ -143,6 +143,6 @@ if __name__ == "__main__":
             against("new", "ab", 1.1),
             against("TLS, new", "ab", 1.2),
         ],
-        columns={"client µs": lambda arm: f"{arm.run.client.cpu_us_per_request:.3g}"},
+        columns={"client µs": lambda arm: f"{arm.run.client.cpu_us_per_request:.1f}"},
         findings=lambda arms: [f"left out, not installed: {tool}" for tool in MISSING],
     )
