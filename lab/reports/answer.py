@@ -92,7 +92,7 @@ def _compare(ratio: MeasuredRatio) -> str:
     """The ratio in words; where its interval holds 1, no side is called faster."""
     words = faster(ratio.interval)
     if ratio.low <= 1 <= ratio.high and not words.startswith("as fast"):
-        return f"about as fast ({ratio.estimate:.2f}×)"
+        return f"not clearly faster or slower ({ratio.estimate:.2f}×)"
     return words
 
 
