@@ -148,6 +148,8 @@ def describe_behaviour(result: Result) -> list[str]:
         return ["; ".join(f"{status} from {' · '.join(who)}" for status, who in names.items())]
     if result.findings:
         return result.findings[:MOST_FOUND]
+    if result.reasons:  # which say more of an open claim than its columns do
+        return []
     columns = dict.fromkeys(title for arm in result.arms.values() for title in arm.columns)
     for title in columns:
         seen = [(name, arm.columns.get(title, "-")) for name, arm in result.arms.items()]
