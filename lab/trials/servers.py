@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -138,14 +138,18 @@ def versions_of(command: str, names: frozenset[str], folder: Path) -> dict[str, 
     return dict(json.loads(said.stdout))
 
 
-def find_port() -> int:
+def find_port(kept: ExitStack) -> int:
     """A port that nothing has. It is below those that systems give to clients, so that none of
-    their connections takes it before the server does.
+    their connections takes it before the server does; and no other experiment of this machine
+    finds it until `kept` is closed, since a server may take seconds to listen on it.
     """
     while True:
         port = secrets.choice(PORTS)
-        with socket.socket() as probe, suppress(OSError):
+        with socket.socket() as probe, ExitStack() as sign, suppress(OSError):
+            if sys.platform == "linux":  # a name that only one can have, and that is no file
+                sign.enter_context(socket.socket(socket.AF_UNIX)).bind(f"\0port-{port}")
             probe.bind((HOST, port))
+            kept.push(sign.pop_all())
             return port
 
 
@@ -184,11 +188,10 @@ class Server(Guarded):
     host = HOST  # at which a client reaches it
 
     def __init__(
-        self, name: str, command: str, folder: Path,
+        self, name: str, command: str, folder: Path, port: int,
         environment: Mapping[str, str] | None = None, host: str = HOST,
     ) -> None:  # fmt: skip
-        self.name, self.host = name, host
-        self.port = find_port()
+        self.name, self.host, self.port = name, host, port
         self.url = f"http://{host}:{self.port}"
         self.command = command.format(port=self.port, host=host)
         argv = shlex.split(self.command)
@@ -280,9 +283,9 @@ def run_servers(
 ) -> Iterator[dict[str, Server]]:  # fmt: skip
     """The servers of {name: (command, path)}, started together, ready, and stopped together."""
     started: dict[str, Server] = {}
-    with stopped_together(started):
+    with ExitStack() as ports, stopped_together(started):
         for name, (command, _) in commands.items():
-            started[name] = Server(name, command, folder, environment, host)
+            started[name] = Server(name, command, folder, find_port(ports), environment, host)
         for name, (_, path) in commands.items():
             started[name].wait_until_ready(path)
         yield started
@@ -293,9 +296,9 @@ def run_services(services: Mapping[str, Service], scripts: Path) -> Iterator[dic
     """What the servers need, started one after the other; yields their environment."""
     environment: dict[str, str] = {}
     started: dict[str, Guarded] = {}
-    with stopped_together(started):
+    with ExitStack() as ports, stopped_together(started):
         for name, service in services.items():
-            folder, port = Path(tempfile.mkdtemp(prefix=f"{name}-")), find_port()
+            folder, port = Path(tempfile.mkdtemp(prefix=f"{name}-")), find_port(ports)
             words = {"folder": folder, "port": port, "host": HOST, "scripts": scripts}
             environment |= {
                 f"{name.upper()}_FOLDER": str(folder),

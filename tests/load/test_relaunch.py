@@ -100,10 +100,13 @@ def test_a_percentile_decides(pair: Pair, tmp_path: Path) -> None:
     result = read(path)
     assert isinstance(result, Result)
     assert result.load and result.load.metric == "p90_s"
-    assert result.ratios[0].metric == Metric.P90
-    assert result.ratios[0].estimate > 1
     text = " ".join(done.stdout.split())
-    assert f"{pair.urls[1]} takes" in text and f"as long as {pair.urls[0]} at p90" in text
+    if result.ratios:
+        assert result.ratios[0].metric == Metric.P90
+        assert result.ratios[0].estimate > 1
+        assert f"{pair.urls[1]} takes" in text and f"as long as {pair.urls[0]} at p90" in text
+    else:  # beside other work
+        assert "rounds were disturbed, too many for a p90" in text
     done = cli("-n", 100, "--metric", "p99", *pair.asked())
     said = " ".join(done.stdout.split())
     assert "too few answers in a round for its p99: make rounds longer (-z)" in said

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from lab.facts.errors import CannotRun
 from lab.load.guarded import GUARD, Guarded
 from lab.load.load import Load
 from lab.trials import servers
-from lab.trials.servers import Server, cores_for, count_workers, run_servers, stay_on
+from lab.trials.servers import Server, cores_for, count_workers, find_port, run_servers, stay_on
 
 FOLDER = Path(__file__).parent / "programs"
 COMMAND = "python server.py {port}"
@@ -50,6 +51,18 @@ def test_without_affinity_all_cores_are_for_all(monkeypatch):
     monkeypatch.setattr(servers, "CORES", [])
     assert cores_for("uvicorn app:app") == (set(), set())
     stay_on({0})
+
+
+@linux
+def test_a_port_is_found_once_until_it_is_let_go(monkeypatch):
+    monkeypatch.setattr(servers, "PORTS", range(20_000, 20_100))
+    with ExitStack() as first, ExitStack() as second:
+        ports = [find_port(kept) for _ in range(20) for kept in (first, second)]
+        assert len(set(ports)) == 40
+        kept_by_second = set(ports[1::2])
+        first.close()
+        again = {find_port(second) for _ in range(20)}
+        assert not again & kept_by_second
 
 
 def ask(server: Server, path: str) -> dict[str, str]:
