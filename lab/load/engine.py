@@ -168,7 +168,7 @@ class Engine:
         self.is_varied = len(weighed) > 1 or len(load.lines) > 1
         longest = max(template.longest for template in self.templates)
         # then it fits the empty send buffer whole, and so need not take uvloop's queue
-        self.writes_directly = not self.tls and load.keepalive and longest < DIRECT_BYTES
+        self.writes_directly = load.keepalive and longest < DIRECT_BYTES
         self.log: AnswerLog | None = None
         self.opened = 0
         self.connect_ns, self.tls_ns = list[int](), list[int]()

@@ -13,11 +13,11 @@ import httptools
 
 from lab.facts.records import ErrorKind
 from lab.load.engine import Client, Engine
+from lab.load.secure import NOBODY, Secure
 from lab.load.servertiming import HeaderReader
 from lab.load.sockets import Connection
 
 SWITCHES = 101  # the last answer of a connection that goes on with another protocol
-NOBODY = asyncio.Protocol()
 AS_CLIENTS_READ = dict.fromkeys(  # what real clients forgive a server, aiohttp's among them
     ("lenient_headers", "lenient_optional_cr_before_lf", "lenient_spaces_after_chunk_size"), True
 )
@@ -68,36 +68,38 @@ class Wire(Client, asyncio.Protocol):
 
     async def open(self) -> None:
         engine, loop, began_ns = self.engine, asyncio.get_running_loop(), perf_counter_ns()
-        first: asyncio.Protocol = NOBODY if engine.tls else self
+        secure = None
+        if engine.tls:
+            secure = Secure(engine.tls, engine.host, engine.writes_directly)
+        first: asyncio.Protocol = secure or self
         try:
             if engine.load.unix_socket:
                 path = engine.load.unix_socket
-                transport, _ = await loop.create_unix_connection(lambda: first, path)
+                await loop.create_unix_connection(lambda: first, path)
             else:
-                transport, _ = await loop.create_connection(lambda: first, *engine.address)
+                await loop.create_connection(lambda: first, *engine.address)
             tcp_ns = perf_counter_ns()
             engine.connect_ns.append(tcp_ns - began_ns)
         except OSError as error:
             self.fail_opening(ErrorKind.REFUSED, str(error))
             return
-        if not engine.tls:
+        if secure is None:
             return
         try:
-            secure = await loop.start_tls(transport, self, engine.tls, server_hostname=engine.host)
-            if not secure or secure.is_closing():
-                raise ConnectionResetError("closed after the handshake")
+            await secure.shake_hands()
         except OSError as error:
             self.fail_opening(ErrorKind.TLS, str(error))
             return
         engine.tls_ns.append(perf_counter_ns() - tcp_ns)
+        secure.set_protocol(self)
         self.connection_made(secure)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport | Secure) -> None:
         engine = self.engine
         self.transport = cast(asyncio.Transport, transport)
         self.parser = None
         self.write = self.transport.write
-        if engine.writes_directly:
+        if engine.writes_directly and not engine.tls:
             self.write = partial(os.write, transport.get_extra_info("socket").fileno())
         if engine.opened == 0 and not engine.load.unix_socket:
             engine.address = transport.get_extra_info("peername")[:2]  # looked up once

@@ -74,20 +74,25 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize(
+    ("secure", "keepalive"),
+    [(False, False), (True, False), (True, True)],
+    ids=["plain, new", "tls, new", "tls, kept"],
+)
 @pytest.mark.parametrize(("path", "kind"), FAULTS.items())
-def test_each_fault_is_the_same_where_each_request_has_its_connection(
-    path: str, kind: str, secure: bool, certificate: Path
+def test_each_fault_is_the_same_over_tls_and_where_each_request_has_its_connection(
+    path: str, kind: str, secure: bool, keepalive: bool, certificate: Path
 ) -> None:
     with Server(tls=servers.self_signed(certificate) if secure else None) as server:
         load = Load(
             url=server.url + path, requests=7, connections=3, timeout_s=0.3, insecure=True,
-            keepalive=False,
+            keepalive=keepalive,
         )  # fmt: skip
         result = run(load)
     holds(result, 7)
     assert result.errors == {kind: 7}
-    assert len(server.requests) == server.connections == 7
+    assert len(server.requests) == 7
+    assert keepalive or server.connections == 7
 
 
 @pytest.mark.slow
