@@ -104,7 +104,7 @@ class Histogram:
     def used(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Lowest value and width, in ns, and count of the slots that are not empty."""
         lowest, width = layout(len(self.counts))
-        slots = np.flatnonzero(self.counts)
+        slots = np.flatnonzero(self.counts != 0)  # which is found faster in truth than in counts
         return lowest[slots], width[slots], self.counts[slots]
 
     def summary_s(self) -> Figures:
@@ -115,25 +115,34 @@ class Histogram:
         """
         if not self.count:
             return dict.fromkeys(FIGURES)
-        lowest, width = layout(len(self.counts))
+        lowest, width, counts = self.used()
         middles = lowest + (width - 1) / 2
-        mean = float(self.counts @ middles) / self.count
-        spread = math.sqrt(float(self.counts @ (middles - mean) ** 2) / self.count)
-        ranked = [self.percentile_s(p) for p in PERCENTILES]
+        mean = float(counts @ middles) / self.count
+        spread = math.sqrt(float(counts @ (middles - mean) ** 2) / self.count)
+        totals = np.cumsum(self.counts)
+        ranked = [self.percentile_s(p, totals=totals) for p in PERCENTILES]
         figures = [self.min_ns / 1e9, mean / 1e9, spread / 1e9, *ranked, self.max_ns / 1e9]
         return dict(zip(FIGURES, figures, strict=True))
 
-    def percentile_s(self, percentile: float, beyond: int = SAMPLES_BEYOND) -> float | None:
+    def percentile_s(
+        self,
+        percentile: float,
+        beyond: int = SAMPLES_BEYOND,
+        totals: NDArray[np.int64] | None = None,
+    ) -> float | None:
         """The value in seconds that `percentile` % of the samples do not exceed; None where
-        fewer than `beyond` samples lie beyond it, or there are none at all.
+        fewer than `beyond` samples lie beyond it, or there are none at all. `totals` are the
+        counts added up slot by slot, where they are known.
         """
         if not self.count or self.count * (100 - percentile) / 100 < beyond - 1e-9:
             return None
-        return self.ranked_s(math.ceil(self.count * percentile / 100 - 1e-9))
+        return self.ranked_s(math.ceil(self.count * percentile / 100 - 1e-9), totals)
 
-    def ranked_s(self, rank: int) -> float:
+    def ranked_s(self, rank: int, totals: NDArray[np.int64] | None = None) -> float:
         """The value in seconds of the sample with this rank, from 1 to the count."""
-        slot = int(np.searchsorted(np.cumsum(self.counts), max(rank, 1)))
+        if totals is None:
+            totals = np.cumsum(self.counts)
+        slot = int(np.searchsorted(totals, max(rank, 1)))
         lowest, width = layout(len(self.counts))
         return min(float(lowest[slot] + width[slot] - 1), float(self.max_ns)) / 1e9
 

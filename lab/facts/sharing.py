@@ -25,18 +25,9 @@ class Part:
 
     name: str  # what ran it
     share: float  # of the load
-    run: Run
-    times: Sequence[str]  # of each second, the histogram of its ok requests
+    run: Run  # each second of its series with the histogram of its ok requests
     clock_error_s: float = 0.0
     lost: str = ""  # how it was lost, where it was
-
-    def list_seconds(self) -> list[Second]:
-        """Its series, each entry with its histogram where that is known."""
-        times = [*self.times, *[""] * len(self.run.series)]
-        return [
-            replace(second, histogram=text)
-            for second, text in zip(self.run.series, times, strict=False)
-        ]
 
     def to_shard(self) -> Shard:
         run, client = self.run, self.run.client
@@ -153,7 +144,7 @@ def _add_clients(runs: Sequence[Run], is_open: bool) -> ClientCost:
 
 def _add_series(parts: Sequence[Part], keeps_histograms: bool) -> list[Second]:
     """The seconds of all as one series."""
-    rows = zip_longest(*(part.list_seconds() for part in parts))
+    rows = zip_longest(*(part.run.series for part in parts))
     series = [add_seconds([second for second in row if second]) for row in rows]
     if keeps_histograms:
         return series

@@ -23,7 +23,9 @@ CLIENT_PACKAGES = ("aiohttp", "httptools", "uvloop")
 def environment_of(packages: Sequence[str] = CLIENT_PACKAGES) -> Environment:
     """Where this process runs, with the versions of these packages, if they are installed."""
     return replace(
-        _read_lasting(), packages=read_versions(packages), load_average=os.getloadavg()[0]
+        _read_lasting(),
+        packages=dict(_read_versions(tuple(packages))),
+        load_average=os.getloadavg()[0],
     )
 
 
@@ -58,7 +60,8 @@ def _read_commit() -> str | None:
     return None
 
 
-def read_versions(packages: Sequence[str]) -> dict[str, str]:
+@cache
+def _read_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """The versions of those packages that are installed, by the names of their folders.
 
     importlib.metadata parses a file for each and is slow to import; it is asked for the rest.

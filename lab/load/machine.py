@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Container
 from dataclasses import replace
 
-from lab.facts.records import ClientCost, Memory, Run, ServerCost
+from lab.facts.records import ClientCost, Environment, Memory, Run, ServerCost
 from lab.facts.validity import NEIGHBOUR_BUSY, judge
 from lab.load.environment import environment_of
 from lab.load.listener import find_listener, find_local_port
@@ -93,24 +93,32 @@ class Account:
         """
         after = Machine(self.server_pid, self.helpers)
         environment = run.environment if run.environment.cores else environment_of()
-        elsewhere = [shard.steal for shard in run.shards]  # on other machines
-        steal = max([steal_share(self.before.times, after.times), *elsewhere])
+        name, neighbour_s = self._find_neighbour(after, run.elapsed_s)
+        busy = neighbour_s / max(run.elapsed_s, 1e-9)
         complete = replace(
             run,
-            client=self._add_disturbances(run, after),
+            client=replace(self._spread_client(run), neighbour=name, neighbour_busy=busy),
             server=self._make_server_cost(run, after),
-            environment=replace(environment, steal=steal),
+            environment=self._add_steal(environment, run, after.times),
         )
         return judge(complete)
 
-    def _add_disturbances(self, run: Run, after: Machine) -> ClientCost:
-        name, neighbour_s = self._find_neighbour(after, run.elapsed_s)
-        client = replace(
-            run.client,
-            listen_overflows=max(self._read_drops() - self.drops, 0),
-            neighbour=name,
-            neighbour_busy=neighbour_s / max(run.elapsed_s, 1e-9),
-        )
+    def complete_so_far(self, run: Run) -> Run:
+        """The same while the load goes on, not judged. A look at all processes of the machine
+        would hold it up for some 50 ms, so what takes one is not in it: the neighbour, and the
+        server's cost.
+        """
+        environment = self._add_steal(run.environment, run, read_cpu_times())
+        return replace(run, client=self._spread_client(run), environment=environment)
+
+    def _add_steal(self, environment: Environment, run: Run, now: CpuTimes) -> Environment:
+        elsewhere = [shard.steal for shard in run.shards]  # on other machines
+        steal = max([steal_share(self.before.times, now), *elsewhere])
+        return replace(environment, steal=steal)
+
+    def _spread_client(self, run: Run) -> ClientCost:
+        overflows = max(self._read_drops() - self.drops, 0)
+        client = replace(run.client, listen_overflows=overflows)
         return client.spread_over(run.requests, run.elapsed_s, run.load.processes)
 
     def _find_neighbour(self, after: Machine, elapsed_s: float) -> tuple[str, float]:

@@ -19,9 +19,11 @@ import uvloop
 
 from lab.facts.abort import Seen, find_reason, parse_aborts
 from lab.facts.errors import CannotRun, Interrupted
-from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Second, Target
+from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Target
+from lab.facts.validity import judge
 from lab.load.answerlog import AnswerLog
 from lab.load.engine import REMEDIES, Client, Engine
+from lab.load.environment import environment_of
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account, queued_s
@@ -32,7 +34,6 @@ from lab.load.pacing import add_rates
 from lab.load.tally import Counts
 from lab.load.wire import Wire
 
-FIRST_S = 1.0
 CHECKPOINT_S = 5.0  # how often the record is saved while it grows
 
 Watch = Callable[[Counts | None, float], None]  # what has come, if it is known, and after how long
@@ -57,9 +58,6 @@ class Leader(Protocol):
     async def wait_to_start(self) -> int | None:
         """Returns when to start, in ns of our clock, some 2 ms before; None: at once."""
 
-    def note_series(self, series: Sequence[Second]) -> None:
-        """Is told of the series again and again while it grows."""
-
 
 def ignore(counts: Counts | None, elapsed_s: float) -> None:
     """A watch that sees nothing."""
@@ -75,8 +73,8 @@ class Measurement:
         self.load, self.watch, self.checkpoint = load, watch, checkpoint
         self.interrupts, self.leader = interrupts, leader
         self.dns_s: float | None = None
-        # when a record was last saved; who leads several has a first one after a second
-        self.saved_s = FIRST_S - CHECKPOINT_S if leader else 0.0
+        self.saved_s = 0.0  # when a record was last saved
+        self.saved_seconds = 0  # of the series, that were in it
         self.aborts = parse_aborts(load.abort)
         self.aborted = ""  # why it ends early
         self.engine: Engine
@@ -115,6 +113,8 @@ class Measurement:
             engine.clients = await make_clients(engine, stack)
             await self._prepare()
             self.account = Account(load.pid, load.url)
+            if self.checkpoint:
+                self._record_so_far().to_json()  # the first takes long, and holds nothing up now
             if load.samples:
                 engine.log = AnswerLog(Path(load.samples))
             if self.leader:
@@ -162,12 +162,18 @@ class Measurement:
         self.account.note_memory()
         if self.aborts and not self.engine.settled.is_set():
             self._look_for_abort(elapsed_s)
-        if self.checkpoint and elapsed_s > self.saved_s + CHECKPOINT_S:
-            self.saved_s = elapsed_s
-            self.checkpoint(self.record())
-        if self.leader:
-            self.leader.note_series(self.engine.tally.series)
+        if self.checkpoint and self._is_checkpoint_due(elapsed_s):
+            self.saved_s, self.saved_seconds = elapsed_s, len(self.engine.tally.series)
+            self.checkpoint(self._record_so_far())
         self.watch(self.engine.tally.total, elapsed_s)
+
+    def _is_checkpoint_due(self, elapsed_s: float) -> bool:
+        """Who leads several is to have each second as it ends, so that no more is lost."""
+        if self.engine.settled.is_set():
+            return False  # the whole record comes
+        if self.leader:
+            return len(self.engine.tally.series) > self.saved_seconds
+        return elapsed_s > self.saved_s + CHECKPOINT_S
 
     def _look_for_abort(self, elapsed_s: float) -> None:
         total = self.engine.tally.total
@@ -177,11 +183,21 @@ class Measurement:
             self.engine.settled.set()
 
     def record(self) -> Run:
-        """What has come of the load until now."""
+        """What came of the load. Whoever leads several judges it, and looks at the machine."""
+        if self.leader and self.leader.keeps_seconds:
+            return self.account.complete_so_far(self._record_seen())
+        return self.account.complete(self._record_seen())
+
+    def _record_so_far(self) -> Run:
+        record = self.account.complete_so_far(self._record_seen())
+        return record if self.leader else judge(replace(record, environment=environment_of()))
+
+    def _record_seen(self) -> Run:
+        """What this client saw of the load until now."""
         load, engine, total = self.load, self.engine, self.engine.tally.total
         is_settled = engine.settled.is_set()
         ended_ns = engine.ended_ns if is_settled else perf_counter_ns()
-        seen = Run(
+        return Run(
             name=load.name or load.public_url,
             started=engine.started.isoformat(timespec="seconds"),
             elapsed_s=(ended_ns - engine.began_ns) / 1e9,
@@ -207,7 +223,6 @@ class Measurement:
             classes=engine.tally.list_classes(),
             server_timing=engine.timings.record() if engine.timings else None,
         )
-        return self.account.complete(seen)
 
     def _client_cost(self, is_settled: bool) -> ClientCost:
         engine = self.engine

@@ -1,8 +1,8 @@
 """A process that puts load on for another one: `python -P -m lab.load.share`.
 
 It says that it is ready, is sent its Load as a line of JSON, and answers in lines of JSON. Where
-it is one of several, it says that it stands at the gate, is told when to start, and says each
-second what came of it; all say their record every few seconds, and their last one. It ends when
+it is one of several, it says that it stands at the gate, and is told when to start. Each second it
+says its record, and at the end its last one. It ends when
 it gets a signal, when standard input closes, and when nobody has told it to go on for as long
 as its lease: then the process that leads it is gone, or cut off.
 """
@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from time import perf_counter_ns
@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from lab.facts.errors import CannotRun
-from lab.facts.records import Run, Second
+from lab.facts.records import Run
 from lab.load.load import Load
 from lab.load.run import run
 from lab.load.shareprocess import GRACE_S
@@ -139,21 +139,18 @@ class Share:
         say(at_gate=True)
         return await self.orders.wait_for_start()
 
-    def note_series(self, series: Sequence[Second]) -> None:
-        for second in series[self.seconds :]:
-            say(second=asdict(second))
-        self.seconds = len(series)
-
     def watch(self, counts: Counts | None, elapsed_s: float) -> None:
         if not self.is_under_way:
             self.is_under_way = True
             say(under_way=True)
 
     def tell(self, record: Run, **more: Any) -> None:
-        """Its record. What its seconds had in detail was told already."""
-        self.note_series(record.series)
-        series = [replace(second, histogram="") for second in record.series]
-        say(run=replace(record, series=series).to_json(), **more)
+        """Its record. Of the series of one of several only what is new: it may be long."""
+        if self.keeps_seconds:
+            new = [asdict(second) for second in record.series[self.seconds :]]
+            self.seconds = len(record.series)
+            record, more = replace(record, series=[]), {"seconds": new, **more}
+        say(run=record.to_json(), **more)
 
     def run(self) -> None:
         try:

@@ -24,6 +24,7 @@ from lab.facts.records import Run, Trust, Validity
 from lab.facts.sharing import Part, add_up, describe_nothing
 from lab.facts.text import percent
 from lab.facts.validity import judge
+from lab.load.environment import environment_of
 from lab.load.interrupts import Interrupts
 from lab.load.load import Load
 from lab.load.machine import Account
@@ -83,10 +84,11 @@ class Shard:
         self.cannot = ""  # why it could not run
         self.lost = ""  # how it was lost
         self.heard_s = time.monotonic()
-        self.times: list[str] = []  # the histogram of each second
-        self._latest: Json | None = None  # a record
+        self.series: list[Json] = []  # each second with its histogram
+        self._latest: Json | None = None  # a record, without its series
 
-    def hear(self, line: bytes | None) -> None:
+    def hear(self, line: bytes | None, counts: Counts) -> None:
+        """Take in what it says, and add what is new to the counts of all."""
         self.heard_s = time.monotonic()
         if line is None:
             self.has_ended = True
@@ -99,13 +101,11 @@ class Shard:
         self.cannot = said.get("cannot", self.cannot)
         self._latest = said.get("run", self._latest)
         self.is_whole = said.get("last", self.is_whole)
-
-    def hear_second(self, counts: Counts, second: Json) -> None:
-        """One more second of its series."""
-        self.times.append(second["histogram"])
-        counts.histograms.latency_s.add(Histogram.decode(self.times[-1]))
-        counts.ok += second["ok"]
-        counts.failed += second["failed"]
+        for second in said.get("seconds", []):
+            self.series.append(second)
+            counts.histograms.latency_s.add(Histogram.decode(second["histogram"]))
+            counts.ok += second["ok"]
+            counts.failed += second["failed"]
 
     @property
     def is_done(self) -> bool:
@@ -121,8 +121,7 @@ class Shard:
         return Part(
             name=self.way.name,
             share=self.share,
-            run=Run.from_json(self._latest),
-            times=self.times,
+            run=Run.from_json({**self._latest, "series": self.series}),
             clock_error_s=self.way.clock_error_s,
             lost=self.lost,
         )
@@ -187,9 +186,7 @@ class Team:
         while True:
             if letter:
                 shard, line = letter
-                shard.hear(line)
-                if line and line.startswith(b'{"second"'):
-                    shard.hear_second(self.counts, json.loads(line)["second"])
+                shard.hear(line, self.counts)
             try:
                 letter = self.mail.get_nowait()
             except Empty:
@@ -256,7 +253,7 @@ class Team:
         is_due = elapsed_s > self.saved_s + CHECKPOINT_S
         if checkpoint and is_due and all(shard.has_record for shard in self.shards):
             self.saved_s = elapsed_s
-            checkpoint(self.record())
+            checkpoint(self.record_so_far())
         watch(self.counts if self.counts.ok else None, elapsed_s)
 
     # ---- At the end
@@ -287,6 +284,13 @@ class Team:
         return f"{shard.way.name}: {shard.cannot}" if self.load.cluster else shard.cannot
 
     def record(self) -> Run:
+        return self.account.complete(self._record_seen())
+
+    def record_so_far(self) -> Run:
+        seen = replace(self._record_seen(), environment=environment_of())
+        return judge(self.account.complete_so_far(seen))
+
+    def _record_seen(self) -> Run:
         """What all saw at the same time, as one run."""
         parts = [shard.part() for shard in self.shards if shard.has_record]
         nothing = [
@@ -295,8 +299,7 @@ class Team:
             if not shard.has_record
         ]
         seen = add_up(parts, self.load.to_asked())
-        seen = replace(seen, shards=[*seen.shards, *nothing], aborted=self.aborted)
-        return self.account.complete(seen)
+        return replace(seen, shards=[*seen.shards, *nothing], aborted=self.aborted)
 
 
 def describe_loss(shard: Shard) -> str:

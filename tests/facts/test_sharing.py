@@ -19,17 +19,17 @@ FAST_S, SLOW_S = [0.01] * 990 + [0.02] * 10, [0.01] * 900 + [0.08] * 100
 
 
 def make_part(latency_s: Sequence[float], number: int = 0, **fields: Any) -> Part:
-    series = [
-        Second(time=1.0, ok=len(latency_s) // 2, failed=0),
-        Second(time=2.0, ok=len(latency_s) - len(latency_s) // 2, failed=0),
-    ]
     halves = latency_s[: len(latency_s) // 2], latency_s[len(latency_s) // 2 :]
+    texts = [Histogram.of_seconds(half).encode() for half in halves]
+    series = [
+        Second(time=time_s, ok=len(half), failed=0, histogram=text)
+        for time_s, half, text in zip((1.0, 2.0), halves, texts, strict=True)
+    ]
     run = make_run(latency_s, elapsed_s=2.0, **{"series": series, "server": None, **fields})
     return Part(
         name=f"worker {number}",
         share=0.5,
         run=run,
-        times=[Histogram.of_seconds(half).encode() for half in halves],
     )
 
 
@@ -57,7 +57,8 @@ def test_percentiles_of_a_second_are_those_of_all_its_answers() -> None:
 
 
 def test_a_series_whose_times_are_not_known_has_no_percentiles() -> None:
-    part = replace(make_part(FAST_S), times=[])
+    series = [Second(time=time_s, ok=500, failed=0) for time_s in (1.0, 2.0)]
+    part = make_part(FAST_S, series=series)
     assert {second.p99 for second in unite(part, make_part(FAST_S)).series} == {None}
 
 

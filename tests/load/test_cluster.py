@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
@@ -84,16 +84,20 @@ def test_workers_count_what_the_server_counts(two: Cluster, asked: dict[str, Any
 
 
 @slow
-@pytest.mark.parametrize(("arrivals", "spread"), [("constant", 0.0), ("poisson", 1.585)])
-def test_arrivals_are_those_of_one(two: Cluster, arrivals: str, spread: float) -> None:
-    """The middle half of the gaps spans ln 3 / ln 2 times their median where they are by chance."""
+@pytest.mark.parametrize("arrivals", ["constant", "poisson"])
+def test_arrivals_are_those_of_one(two: Cluster, arrivals: str) -> None:
+    """Together all follow the plan that one process would follow: half of the requests arrive
+    within an eighth of a mean gap of when they were due.
+    """
     with Server() as server:
-        asked = {"rate": 60.0, "duration_s": 6.0, "arrivals": arrivals, "connections": 20}
-        run(Load(url=server.url, cluster=two.address, **asked))
-    gaps_s = np.diff(sorted(server.arrived_s))
-    low_s, middle_s, high_s = np.quantile(gaps_s, [0.25, 0.5, 0.75])
-    assert len(server.requests) == pytest.approx(360, abs=5 * math.sqrt(360) * (spread > 0))
-    assert (high_s - low_s) / middle_s == pytest.approx(spread, abs=0.5)
+        asked: dict[str, Any] = {"rate": 60.0, "duration_s": 4.0, "arrivals": arrivals}
+        load = Load(url=server.url, cluster=two.address, connections=20, **asked)
+        run(load)
+    due_s = np.array(plan_ns(replace(load, processes=1, cluster=""))) / 1e9
+    assert len(server.arrived_s) == len(due_s)
+    late_s = np.sort(server.arrived_s) - due_s
+    off_s = np.abs(late_s - np.median(late_s))
+    assert np.median(off_s) < 1 / load.rate / 8
 
 
 @slow
@@ -288,8 +292,9 @@ def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
     with cluster(tmp_path) as there, Server(delayed(0.01)) as server:
         arguments = ["--cluster", there.address, "-z", "60s", "-c", 4, "-o", path, server.url]
         with started(*arguments) as process:
-            wait_until(lambda: len(server.requests) > 400, 60)
-            began_s = monotonic()
+            wait_until(lambda: len(server.requests) > 20, 60)
+            wait_until(lambda: perf_counter() > server.arrived_s[0] + 4)
+            began_s, killed_s = monotonic(), perf_counter()
             there.scheduler.kill()
             _, stderr = process.communicate(timeout=20)
             assert monotonic() - began_s < 10
@@ -300,7 +305,9 @@ def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "the scheduler is gone" in stderr.splitlines()[-1]
     record = json.loads(path.read_text())
-    assert (record["validity"]["verdict"], record["ok"] > 100) == ("INVALID", True)
+    assert record["validity"]["verdict"] == "INVALID"
+    # what all did until about a second before is there
+    assert record["ok"] >= sum(time_s < killed_s - 2.5 for time_s in server.arrived_s) > 0
 
 
 # ---- What is refused ---------------------------------------------------------------------

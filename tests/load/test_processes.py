@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import psutil
@@ -15,6 +16,7 @@ from driving import fails, holds, plan_ns, slow, started, wait_until
 from servers import Server, delayed
 
 from lab.facts.records import Run
+from lab.load import machine, measurement, processtable
 from lab.load.load import Load
 from lab.load.run import run
 from lab.readers.files import read
@@ -72,6 +74,49 @@ def test_two_processes_count_what_the_server_counts(asked: dict[str, Any]) -> No
     assert result.load.processes == 2
     assert result.load.connections == load.connections
     assert (result.latency_s["min"] or 0) >= 0.005
+
+
+@slow
+def test_what_a_killed_process_did_until_a_second_before_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Server(delayed(0.01)) as server:
+        arguments = ["--processes", 2, "-z", "60s", "-c", 4, "-o", path, server.url]
+        with started(*arguments) as process:
+            wait_until(lambda: len(server.requests) > 20)
+            wait_until(lambda: perf_counter() > server.arrived_s[0] + 4)
+            killed_s = perf_counter()
+            psutil.Process(process.pid).children()[0].kill()
+            _, stderr = process.communicate(timeout=20)
+    record = read(path)
+    assert process.returncode == 1
+    assert "ended with signal 9, and 50 % of the load was its" in stderr.splitlines()[-1]
+    assert isinstance(record, Run)
+    assert record.ok >= sum(time_s < killed_s - 2.5 for time_s in server.arrived_s) > 0
+    assert len(record.series) >= 3
+
+
+def test_a_record_on_the_way_is_made_without_a_look_at_the_whole_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such a look takes some 50 ms, in which nothing would be sent."""
+    looks: list[int] = []
+
+    def read_and_count() -> dict[int, processtable.Process]:
+        looks.append(1)
+        return processtable.read_processes()
+
+    monkeypatch.setattr(machine, "read_processes", read_and_count)
+    monkeypatch.setattr(measurement, "CHECKPOINT_S", 0.1)
+    seen: list[tuple[int, Run]] = []
+    with Server() as server:
+        load = Load(url=server.url, duration_s=0.5, connections=1)
+        result = run(load, checkpoint=lambda record: seen.append((len(looks), record)))
+    assert len({number for number, _ in seen}) == 1
+    assert len(looks) > seen[-1][0]
+    _, last = seen[-1]
+    assert 0 < last.ok <= result.ok
+    assert last.environment.commit == result.environment.commit
+    assert last.environment.cores == result.environment.cores
 
 
 @slow
