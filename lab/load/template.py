@@ -6,10 +6,10 @@ import re
 from itertools import cycle
 
 from lab.load.load import Load
+from lab.load.shape import describe_head
 from lab.load.tally import Times
 
-_LENGTH = re.compile(rb"(\r\ncontent-length: *)(\d+)(?=\r\n)", re.IGNORECASE)
-_MOST_DIGITS = 16
+MOST_SHAPES = 4  # of one template's answers: each costs something where none of them fits
 
 
 class Template:
@@ -32,48 +32,38 @@ class Template:
 
     def forget(self) -> None:
         """Know no answer."""
-        self.known: bytes | None = None  # the answer that was parsed last, whole
+        self.known: bytes | None = None  # an answer whose times belong to `alike`, whole
         self._head_known, self._size_known = b"", -1
-        # that head, around the digits of its Content-Length, once an answer asks for it
-        self._around: tuple[bytes, bytes] | None = None
+        self._shapes: list[tuple[re.Pattern[bytes], Times]] = []
 
-    def learn(self, answer: bytes, body_bytes: int | None) -> None:
-        """Know a whole answer, and its head, where that says the body's length and nothing in
-        the body matters.
+    def learn(self, answer: bytes, body_bytes: int | None, alike: Times) -> None:
+        """Know a whole answer that was parsed, and where the times go of those like it. With the
+        size of its body, where its head says that and nothing in the body matters.
         """
-        self.forget()
-        self.known = answer
+        self.known, self.alike = answer, alike
+        self._head_known, self._size_known = b"", -1
         if body_bytes is None:
             return
         self._size_known = len(answer)
         self._head_known = answer[: len(answer) - body_bytes]
+        if len(self._shapes) < MOST_SHAPES:
+            shape = describe_head(self._head_known, body_bytes)
+            if shape:
+                self._shapes.append((shape, alike))
 
     def is_alike(self, data: bytes) -> bool:
-        """Whether this is the known answer but for its body, and how long that is."""
-        if len(data) == self._size_known:
-            return data.startswith(self._head_known)
-        return self._size_known >= 0 and self._is_alike_but_for_length(data)
-
-    def _is_alike_but_for_length(self, data: bytes) -> bool:
-        if self._around is None:
-            self._around = self._split_head()
-        before, after = self._around
-        if not (before and data.startswith(before)):
-            return False
-        end = data.find(b"\r", len(before), len(before) + _MOST_DIGITS)
-        digits = data[len(before) : end]
-        if end < 0 or not digits.isdigit() or not data.startswith(after, end):
-            return False
-        return len(data) == end + len(after) + int(digits)
-
-    def _split_head(self) -> tuple[bytes, bytes]:
-        """What stands before the body's length and after it; nothing where that is not said, or
-        said twice, or not true.
+        """Whether this is a known answer but for its body and for headers that do not matter.
+        If so, its time belongs to `alike`.
         """
-        before, *found = _LENGTH.split(self._head_known)
-        if len(found) != 3 or int(found[1]) != self._size_known - len(self._head_known):
-            return b"", b""
-        return before + found[0], found[2]
+        if len(data) == self._size_known and data.startswith(self._head_known):
+            return True
+        for shape, alike in self._shapes:
+            head = shape.match(data)
+            if head and head.end() + int(head[1]) == len(data):
+                self.known, self.alike = data, alike
+                self._head_known, self._size_known = head[0], len(data)
+                return True
+        return False
 
     def make_request(self, body: bytes) -> bytes:
         """The request as it goes over the wire."""

@@ -28,8 +28,8 @@ class Wire(Client, asyncio.Protocol):
     """A connection of bare protocol, over as many sockets as it takes.
 
     The request is one constant, or made anew from the template's bodies. An answer is parsed
-    by httptools, unless it is the whole answer that was parsed last, byte for byte or but for
-    a body of the same length: then what it says is known.
+    by httptools, unless it is a whole answer that is like one parsed before, but for its body
+    and for headers that do not matter: then what it says is known.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -225,10 +225,9 @@ class Wire(Client, asyncio.Protocol):
         if not is_kept:
             self.drop()
         if whole is not None and is_kept == engine.load.keepalive and not engine.reads_each:
-            template = self.template
-            template.alike = engine.tally.times_of(self.status, kind, template.number)
+            alike = engine.tally.times_of(self.status, kind, self.template.number)
             is_sized = self.has_length and not self.is_chunked and not self.expectation.text
-            template.learn(whole, self.body_bytes if is_sized else None)
+            self.template.learn(whole, self.body_bytes if is_sized else None, alike)
         self.settle(self.status, kind)
 
     def fail(self, kind: ErrorKind) -> None:
