@@ -27,8 +27,8 @@ class Cluster:
         self.workers = [self.start_worker() for _ in range(workers)]
         self.wait_for(workers)
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1"]
+    def _start(self, *arguments: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        command = [*within, sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1"]
         environment = {**os.environ, **self.settings}
         with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -37,8 +37,10 @@ class Cluster:
         self.processes.append(process)
         return process
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        return self._start("worker", self.address, "--nthreads", "1", "--no-nanny")
+    def start_worker(self, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """With a command that it is started `within`, which ends as the worker itself."""
+        arguments = "worker", self.address, "--nthreads", "1", "--no-nanny"
+        return self._start(*arguments, within=within)
 
     def wait_for(self, workers: int) -> None:
         """Until so many more have come than have gone."""
