@@ -25,6 +25,8 @@ Limits     It does not test work between the waits, nor ten thousand clients.
 
 import asyncio
 import time
+from math import inf
+from statistics import median
 
 from fastapi import FastAPI
 from flask import Flask
@@ -63,11 +65,12 @@ ARMS = {
 if __name__ == "__main__":
     from harness import Outcome, experiment
 
-    def slowest_s(arm) -> float:
-        return max(each.elapsed_s for each in arm.rounds)
+    def all_in_s(arm) -> float:
+        """How long the median round took until all had an answer."""
+        return median(inf if each.failed else each.elapsed_s for each in arm.rounds)
 
     def in_time(arm) -> bool:
-        return arm.run.failed == 0 and slowest_s(arm) < 2 * WAIT_S
+        return all_in_s(arm) < 2 * WAIT_S
 
     def others(arms) -> list[str]:
         return [
@@ -94,13 +97,13 @@ if __name__ == "__main__":
         rounds=1,
         expect={"waited": WAIT_S},
         claim=Outcome(
-            rule="REPRODUCED when only asyncio answers all within two waits (2 s), "
-            "NOT REPRODUCED when another does",
+            rule="REPRODUCED when in the median round only asyncio answers all within "
+            "two waits (2 s), NOT REPRODUCED when another does",
             reproduced=lambda arms: in_time(arms["asyncio"]) and not others(arms),
             not_reproduced=lambda arms: bool(others(arms)),
         ),
         columns={
-            "all in": lambda arm: "-" if arm.run.failed else f"{slowest_s(arm):.2f} s",
+            "all in": lambda arm: f"{all_in_s(arm):.2f} s".replace("inf s", "-"),
             "kB/client": kb_a_client,
         },
         causes=[places],

@@ -67,6 +67,7 @@ ARMS = {
     "hey": (UVICORN, "/", {"generator": HEY}),
 }
 OURS = ("open loop", "closed loop")
+NOISE = "steal neighbour queued spread"  # of ms, where the stall takes 1 s
 MISSING = {name for name in ARMS if name not in OURS and not shutil.which(name)}
 
 
@@ -95,7 +96,7 @@ if __name__ == "__main__":
         duration_s=PERIOD_S,
         quick_share=1,  # a shorter round might miss the stall
         rounds=1,
-        subject=["little", "lag", "resolution", "client"],
+        subject=["little", "lag", "resolution", "client", *NOISE.split()],
         claim=Outcome(
             rule="REPRODUCED when the open loop's p90 is 0.25 s or more and the "
             "closed loop's below 0.05 s; else NOT REPRODUCED",
