@@ -19,6 +19,7 @@ import uvloop
 
 from lab.facts.abort import Seen, find_reason, parse_aborts
 from lab.facts.errors import CannotRun, Interrupted
+from lab.facts.histogram import Histogram
 from lab.facts.records import ClientCost, Connections, ErrorKind, Run, Target
 from lab.facts.validity import judge
 from lab.load.answerlog import AnswerLog
@@ -113,8 +114,9 @@ class Measurement:
             engine.clients = await make_clients(engine, stack)
             await self._prepare()
             self.account = Account(load.pid, load.url)
-            if self.checkpoint:
-                self._record_so_far().to_json()  # the first takes long, and holds nothing up now
+            if self.checkpoint:  # the first takes long, and holds nothing up now
+                Histogram().used()
+                self._record_so_far().to_json()
             if load.samples:
                 engine.log = AnswerLog(Path(load.samples))
             if self.leader:
