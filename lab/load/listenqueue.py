@@ -5,16 +5,21 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 _BY_FAMILY, _DUMP, _LISTENING, _DIAGNOSTICS = 20, 0x301, 1 << 10, 4
 _MEMORY = 7  # the attribute that has nine figures, the last of them the drops
 _MESSAGE = struct.Struct("=IHHII")  # length, type, flags, number, port
+_NETSTAT = Path("/proc/net/netstat")  # the names of its figures, and below them the figures
 _SOCKET_BYTES = 72  # of a socket, before its attributes
 
 
 class ListenQueue(NamedTuple):
-    """How many connections may wait to be accepted, how many found no room, how many wait."""
+    """How many connections may wait to be accepted, how many packets were dropped, how many
+    connections wait.
+    """
 
     limit: int
     drops: int
@@ -26,8 +31,7 @@ def read_listen_queue(port: int) -> ListenQueue | None:
     does not tell.
 
     The limit is the Send-Q of `ss -ltn`, what waits is its Recv-Q, the drops are the d of `ss
-    -ltnm`, all asked for as that does (sock_diag(7)). A drop is a connection that was turned
-    away, or a try of it.
+    -ltnm`, all asked for as that does (sock_diag(7)).
     """
     found = [queue for family in (socket.AF_INET, socket.AF_INET6) for queue in _ask(family, port)]
     if not found:
@@ -37,6 +41,36 @@ def read_listen_queue(port: int) -> ListenQueue | None:
         drops=sum(queue.drops for queue in found),
         waiting=max(queue.waiting for queue in found),
     )
+
+
+class Rejections:
+    """The connections that found no room in the queue of a port, counted from when this is made."""
+
+    def __init__(self, port: int | None) -> None:
+        self.port = port
+        self.before = self._read()
+
+    def count(self) -> int:
+        """How many, or how many tries of them; 0 if unknown.
+
+        The drops of a port hold packets that belong to no connection any more, such as the last
+        word of a client that had cut one off; the system's own figure holds the connections of
+        all ports. So it is the smaller of the two.
+        """
+        pairs = zip(self.before, self._read(), strict=True)
+        return max(0, min(now - before for before, now in pairs))
+
+    def _read(self) -> tuple[int, int]:
+        queue = read_listen_queue(self.port) if self.port else None
+        return (queue.drops, _read_rejected_by_all()) if queue else (0, 0)
+
+
+def _read_rejected_by_all() -> int:
+    """What all listeners of this network turned away: ListenDrops of `nstat`."""
+    names, figures = [], []
+    with suppress(OSError):
+        names, figures = (line.split() for line in _NETSTAT.read_text().splitlines()[:2])
+    return int(dict(zip(names, figures, strict=True)).get("ListenDrops", 0))
 
 
 def _ask(family: int, port: int) -> Iterator[ListenQueue]:

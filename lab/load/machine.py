@@ -10,7 +10,7 @@ from lab.facts.records import ClientCost, Environment, Memory, Run, ServerCost
 from lab.facts.validity import NEIGHBOUR_BUSY, judge
 from lab.load.environment import environment_of
 from lab.load.listener import find_listener, find_local_port
-from lab.load.listenqueue import read_listen_queue
+from lab.load.listenqueue import Rejections
 from lab.load.processtable import (
     CpuTimes,
     add_known,
@@ -68,12 +68,7 @@ class Account:
         self.before = Machine(server_pid, helpers)
         self.memory = self.before.memory()
         self.url, self.port = url, find_local_port(url)
-        self.drops = self._read_drops()
-
-    def _read_drops(self) -> int:
-        """Connections that the server's own queue had no room for; 0 if unknown."""
-        queue = read_listen_queue(self.port) if self.port else None
-        return queue.drops if queue else 0
+        self.rejections = Rejections(self.port)
 
     def note_memory(self) -> None:
         """Keep the most that the server has held."""
@@ -117,8 +112,7 @@ class Account:
         return replace(environment, steal=steal)
 
     def _spread_client(self, run: Run) -> ClientCost:
-        overflows = max(self._read_drops() - self.drops, 0)
-        client = replace(run.client, listen_overflows=overflows)
+        client = replace(run.client, listen_overflows=self.rejections.count())
         return client.spread_over(run.requests, run.elapsed_s, run.load.processes)
 
     def _find_neighbour(self, after: Machine, elapsed_s: float) -> tuple[str, float]:

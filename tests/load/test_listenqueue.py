@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 
 import pytest
 
 from lab.load.listener import find_listener, find_local_port
-from lab.load.listenqueue import read_listen_queue
-from lab.load.machine import Account
+from lab.load.listenqueue import Rejections, read_listen_queue
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of listen queues")
 
@@ -43,12 +43,36 @@ def test_drops_are_those_of_the_port_and_of_no_other():
         socket.create_server(("127.0.0.1", 0), backlog=4) as quiet,
     ):
         port, other = (server.getsockname()[1] for server in (full, quiet))
-        account = Account(None, f"http://127.0.0.1:{other}/")
+        at_full, at_quiet = Rejections(port), Rejections(other)
         knocking = knock(port, 12)
-        assert read_listen_queue(port).drops >= 12 - 5  # one more than the limit has room
-        assert read_listen_queue(other).drops == account._read_drops() == 0
+        assert at_full.count() >= 12 - 5  # one more than the limit has room
+        assert read_listen_queue(other).drops == at_quiet.count() == 0
         for client in knocking:
             client.close()
+
+
+def send_reset(port: int) -> None:
+    """A TCP segment with RST alone, of a connection that there is not (RFC 9293, section 3.1)."""
+    segment = bytearray(struct.pack("!HHIIBBHHH", 9, port, 1, 0, 5 << 4, 4, 0, 0, 0))
+    address = socket.inet_aton("127.0.0.1")
+    whole = address + address + struct.pack("!HH", socket.IPPROTO_TCP, len(segment)) + segment
+    total = sum(struct.unpack(f"!{len(whole) // 2}H", whole))
+    segment[16:18] = struct.pack("!H", 0xFFFF - (total + total // 0x10000) % 0x10000)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+        raw.sendto(segment, ("127.0.0.1", 0))
+
+
+@linux
+def test_a_packet_of_no_connection_is_no_rejection():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        rejections = Rejections(port)
+        try:
+            send_reset(port)
+        except PermissionError:
+            pytest.skip("only root sends packets of its own")
+        assert read_listen_queue(port).drops == 1
+        assert rejections.count() == 0
 
 
 def test_where_the_kernel_does_not_tell_it_is_not_known(monkeypatch):
