@@ -15,7 +15,7 @@ from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
 from lab.facts.histogram import PERCENTILES, Figures, Histogram
 from lab.facts.interval import Interval, percentile_interval
-from lab.facts.kinds import Count, Positive, Rate, Seconds, Share
+from lab.facts.kinds import Count, Fraction, Positive, Rate, Seconds
 from lab.facts.named import NamedTimes, ServerTiming, add_ends, add_figures
 from lab.facts.shards import Shard
 
@@ -162,9 +162,9 @@ class ClientCost(Cost):
     sent: int | None = None  # of them
     start_skew_s: float | None = None  # after the moment at which several were to begin
     listen_overflows: int = 0  # connections dropped for a full listen queue
-    unread: Share | None = None  # of the requests under way, those whose answer lay unread
+    unread: Fraction | None = None  # of the requests under way, those whose answer lay unread
     neighbour: str = ""  # the busiest of all other processes
-    neighbour_busy: Share = 0.0  # of one core
+    neighbour_busy: Fraction = 0.0  # of one core
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +196,7 @@ class Environment:
     commit: str | None = None
     packages: dict[str, str] = field(default_factory=dict)
     load_average: float = 0.0
-    steal: Share = 0.0  # of the machine's time, taken by its hypervisor
+    steal: Fraction = 0.0  # of the machine's time, taken by its hypervisor
 
 
 @dataclass(frozen=True, kw_only=True)

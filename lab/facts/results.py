@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from lab.facts.errors import Unreadable
 from lab.facts.form import Json, checking, convert, to_builtins
 from lab.facts.interval import Interval
-from lab.facts.kinds import Rate, Seconds, Share
+from lab.facts.kinds import Fraction, Rate, Seconds
 from lab.facts.records import (
     Asked,
     Environment,
@@ -58,8 +58,8 @@ class Round:
     errors: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
     launch: int = 0  # the number of the start of the servers
-    margin: Share = 0.0  # noise may have taken so much of its throughput
-    idle: Share | None = None  # of the time its server neither ran nor waited for a core
+    margin: Fraction = 0.0  # noise may have taken so much of its throughput
+    idle: Fraction | None = None  # of the time its server neither ran nor waited for a core
     doubts: dict[Topic, str] = field(default_factory=dict)  # a sentence for each
 
     def value(self, metric: Metric) -> float | None:
@@ -105,7 +105,7 @@ class MeasuredRatio:
     claim: bool = False  # whether the claim is about it
     claimed: float | tuple[float, float] | None = None  # by its source; a range for a word
     least: float | None = None  # the least effect that counts, where there is no figure
-    margin: Share = 0.0  # noise may have moved it so far, either way
+    margin: Fraction = 0.0  # noise may have moved it so far, either way
     at_least: bool = False  # something else limited it: the true one may be larger
     at_most: bool = False  # or smaller
     word: str = ""  # what it says of the claim
@@ -165,7 +165,7 @@ class Result:
     another_reason: bool = False  # it holds, but not for the reason that its source gives
     by_cpu: str = ""  # the word by CPU time for a request, where something else limited
     repeated: int = 0  # rounds that the machine disturbed, and that were done again
-    shortened: Share = 1.0  # of their length that rounds had in the end, so that launches fit
+    shortened: Fraction = 1.0  # of their length that rounds had in the end, so that launches fit
     over_s: Seconds = 0.0  # it took so much longer than its budget, for the third launch
     interrupted: bool = False  # by the user, before it was decided
     services: dict[str, str] = field(default_factory=dict)  # commands of what ran beside all arms

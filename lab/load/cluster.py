@@ -42,7 +42,7 @@ except ImportError as error:
     remedy = "pip install -r lab/load/cluster-requirements.txt"
     raise CannotRun(f"{why}: {remedy}") from error
 
-Answer = TypeVar("Answer")
+Said = TypeVar("Said")
 
 LISTEN_S = 0.5  # how long a worker waits for its share to say something
 CONNECT_S = 5.0
@@ -128,9 +128,9 @@ class Cluster:
             why = f"the scheduler at {self.address} does not answer ({error or 'in time'})"
             raise CannotRun(f"{why}: start it again") from error
 
-    def _ask_worker(self, address: str, function: Callable[[], Answer]) -> Answer:
+    def _ask_worker(self, address: str, function: Callable[[], Said]) -> Said:
         try:
-            answer: Answer = self.start(self.call(address, function)).result()
+            answer: Said = self.start(self.call(address, function)).result()
         except Exception as error:  # whatever kept it from finding our code
             why = f"worker {address} cannot use this code ({error or 'no answer'})"
             raise CannotRun(f"{why}: start it in a copy of this folder") from error

@@ -59,7 +59,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerCell:
     """What one request was answered, in one era."""
 
     mark: str  # ✓ or ✗
@@ -73,8 +73,8 @@ class AnswerRow:
 
     arm: str
     expected: str
-    now: Answer | None
-    then: Answer | None
+    now: AnswerCell | None
+    then: AnswerCell | None
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ def _cells(values: Sequence[float | None], unit: float = 1.0) -> list[str]:
     return ["" if cell == "-" else cell for cell in format_cells(values, unit)]
 
 
-def _answer(asked: Evidence | None) -> Answer | None:
+def _answer(asked: Evidence | None) -> AnswerCell | None:
     """What came back, and whether it is an answer: a page that is not there or a server that
     broke is none.
     """
@@ -267,7 +267,7 @@ def _answer(asked: Evidence | None) -> Answer | None:
     is_answered = 0 < asked.status < 500 and asked.status != 404
     text = " ".join(asked.answer.split())
     cut = text if len(text) <= LONGEST_ANSWER else f"{text[:LONGEST_ANSWER]}…"
-    return Answer("✓" if is_answered else "✗", asked.status, cut)
+    return AnswerCell("✓" if is_answered else "✗", asked.status, cut)
 
 
 def part_links(text: str) -> list[Piece]:
