@@ -1,10 +1,10 @@
 """A process that puts load on for another one: `python -P -m lab.load.share`.
 
 It says that it is ready, is sent its Load as a line of JSON, and answers in lines of JSON. Where
-it is one of several, it says that it stands at the gate, and is told when to start. Each second it
-says its record, and at the end its last one. It ends when
-it gets a signal, when standard input closes, and when nobody has told it to go on for as long
-as its lease: then the process that leads it is gone, or cut off.
+it is one of several, it says that it stands at the gate, and is told when to start. It says its
+record each second, and its last one at the end. It ends when it gets a signal, when standard input
+closes, and when nobody has told it to go on for as long as its lease: then the process that leads
+it is gone, or cut off.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def _make_row(
     said = f"{_compare(ratio)} ({interval_of(ratio)})" if ratio else "not measured"
     p99s = [arm.run.latency_s.get("p99") for arm in (over, under)]
     costs = [arm.run.server_cpu_us for arm in (over, under)]
-    p99 = " against ".join("–" if time_s is None else three_digits(time_s * 1e3) for time_s in p99s)
+    p99 = " against ".join(three_digits(time_s * 1e3) for time_s in p99s if time_s is not None)
+    if None in p99s:
+        p99 = "too few answers"
     cost = " against ".join("–" if cost_us is None else three_digits(cost_us) for cost_us in costs)
     return [endpoint, said, p99, cost, number]
 
